@@ -1,0 +1,1 @@
+"""The simulator of brain recordings with known ground truth."""

@@ -1,0 +1,1 @@
+"""Brain encoders: subject front ends, backbones and heads."""

@@ -1,0 +1,1 @@
+"""Linear models in both directions and the rules that score candidates."""

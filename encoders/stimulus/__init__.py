@@ -1,0 +1,1 @@
+"""Frozen image, text and speech models that make the targets."""

@@ -1,0 +1,1 @@
+"""Plain types that every part of the program speaks."""

@@ -1,0 +1,1 @@
+"""Scores, their statistics, controls, figures and the report."""

@@ -1,0 +1,1 @@
+"""Lightning tasks, the data module and the objectives."""
