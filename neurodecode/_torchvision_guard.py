@@ -49,7 +49,7 @@ def declare_operators() -> None:
 
     if _declared or torch.version.cuda is not None:
         return
-    library = torch.library.Library("torchvision", "FRAGMENT")  # noqa: TOR901 - kept in _declared for good
+    library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in FAKED_OPERATORS:
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _declared.append(library)
