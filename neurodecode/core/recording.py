@@ -1,0 +1,228 @@
+"""One subject's signals, never read whole, and the table of their windows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neurodecode.core.errors import DataError
+from neurodecode.core.sensors import Sensors
+
+WINDOW_COLUMNS = ("subject", "session", "run", "block", "start", "length", "stimulus", "repetition", "onset")
+TEXT_COLUMNS = ("subject", "session", "run", "block", "stimulus")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of signal with one sensor layout.
+
+    Parameters
+    ----------
+    name : str
+        Unique within the recording.
+    data : ndarray of float32
+        Continuous ``(n_channels, n_samples)`` or epoched ``(n_epochs, n_channels, n_times)``; a memory map as a rule.
+    sensors : Sensors
+        Its channels.
+    """
+
+    name: str
+    data: NDArray[np.float32]
+    sensors: Sensors
+
+    def __post_init__(self) -> None:
+        if self.data.ndim not in (2, 3):
+            raise DataError(f"block {self.name!r}: expected 2 or 3 dimensions, got shape {self.data.shape}")
+        channels = self.data.shape[0] if self.data.ndim == 2 else self.data.shape[1]
+        if channels != len(self.sensors):
+            raise DataError(f"block {self.name!r}: {channels} channels of data but {len(self.sensors)} sensors")
+
+    @property
+    def epoched(self) -> bool:
+        """Tell whether the first axis counts epochs."""
+        return self.data.ndim == 3
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One subject: blocks of signal and a table with one row a window.
+
+    A voxel is a channel and a beta map has one time, so one type serves EEG, MEG and fMRI.
+
+    Parameters
+    ----------
+    subject : str
+        Such as ``sub-01``.
+    modality : str
+        ``eeg``, ``meg`` or ``fmri``.
+    blocks : dict of str to Block
+        All with the same channel names and kinds.
+    windows : pandas.DataFrame
+        Columns of `WINDOW_COLUMNS` and what the study adds. `start` is a sample index in a continuous block and an
+        epoch index in an epoched one; `length` is in samples; `onset` in seconds from the block's start.
+    simulated : bool
+        Whether the signals were made by a simulator.
+    flags : tuple of str
+        Contaminations that happened before the data reached us.
+
+    Examples
+    --------
+    >>> sensors = Sensors(names=("Oz",), kinds=("eeg",), sfreq=10.0, tmin=0.0, unit="V")
+    >>> block = Block("run-1", np.arange(20, dtype=np.float32)[None], sensors)
+    >>> windows = pd.DataFrame({"subject": "sub-01", "session": "", "run": "1", "block": "run-1", "start": [3],
+    ...                         "length": [2], "stimulus": ["a"], "repetition": [0], "onset": [0.3]})
+    >>> Recording("sub-01", "eeg", {"run-1": block}, windows).read([0]).tolist()
+    [[[3.0, 4.0]]]
+    """
+
+    subject: str
+    modality: str
+    blocks: dict[str, Block]
+    windows: pd.DataFrame
+    simulated: bool = False
+    flags: tuple[str, ...] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        missing = [column for column in WINDOW_COLUMNS if column not in self.windows.columns]
+        if missing:
+            raise DataError(f"{self.subject}: the window table lacks the column {missing[0]!r}")
+        if not self.blocks:
+            raise DataError(f"{self.subject}: no block of signal")
+        first = next(iter(self.blocks.values()))
+        for block in self.blocks.values():
+            if block.sensors.names != first.sensors.names:
+                other = next(
+                    (pair for pair in zip(first.sensors.names, block.sensors.names, strict=False) if pair[0] != pair[1]),
+                    (f"{len(first.sensors)} channels", f"{len(block.sensors)} channels"),
+                )
+                raise DataError(
+                    f"{self.subject}: block {block.name!r} has {other[1]!r} where block {first.name!r} has {other[0]!r}"
+                )
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        unknown = sorted(set(self.windows["block"]) - set(self.blocks))
+        if unknown:
+            raise DataError(f"{self.subject}: the window table names the block {unknown[0]!r}, which does not exist")
+        for name, rows in self.windows.groupby("block", sort=False):
+            block = self.blocks[str(name)]
+            start = rows["start"].to_numpy()
+            length = rows["length"].to_numpy()
+            if block.epoched:
+                bad = (start < 0) | (start >= block.data.shape[0]) | (length != block.data.shape[2])
+            else:
+                bad = (start < 0) | (length < 1) | (start + length > block.data.shape[1])
+            if bad.any():
+                row = int(rows.index[int(np.argmax(bad))])
+                raise DataError(
+                    f"{self.subject}: window {row} (start {start[bad][0]}, length {length[bad][0]}) does not fit block "
+                    f"{name!r} of shape {block.data.shape}"
+                )
+
+    @property
+    def sensors(self) -> Sensors:
+        """Give the sensors of the first block; channel names are the same in all."""
+        return next(iter(self.blocks.values())).sensors
+
+    @property
+    def n_channels(self) -> int:
+        """Give the number of channels."""
+        return len(self.sensors)
+
+    @property
+    def n_times(self) -> int:
+        """Give the window length in samples, or raise if windows differ."""
+        lengths = self.windows["length"].unique()
+        if len(lengths) != 1:
+            raise DataError(f"{self.subject}: windows have {len(lengths)} different lengths, expected one")
+        return int(lengths[0])
+
+    def read(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read windows by their position in the table.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions, in any order, repeats allowed.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_rows, n_channels, n_times)
+            A copy of the signals, in the unit of the sensors.
+        """
+        positions = np.asarray(rows, dtype=np.int64)
+        output = np.empty((len(positions), self.n_channels, self.n_times), dtype=np.float32)
+        names = self.windows["block"].to_numpy()[positions]
+        starts = self.windows["start"].to_numpy()[positions]
+        length = self.n_times
+        for name in pd.unique(names):
+            block = self.blocks[str(name)]
+            members = np.flatnonzero(names == name)
+            members = members[np.argsort(starts[members], kind="stable")]
+            for member in members:
+                start = int(starts[member])
+                output[member] = block.data[start] if block.epoched else block.data[:, start : start + length]
+        return output
+
+    def read_averaged(self, groups: Sequence[NDArray[np.int64]], *, chunk: int = 256) -> NDArray[np.float32]:
+        """Read the mean signal of each group of windows.
+
+        Parameters
+        ----------
+        groups : sequence of ndarray of int
+            Positions in the window table; one averaged signal each. An empty group is an error.
+        chunk : int
+            Number of groups read at a time; bounds the memory.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_groups, n_channels, n_times)
+            Means over each group.
+        """
+        output = np.empty((len(groups), self.n_channels, self.n_times), dtype=np.float32)
+        for begin in range(0, len(groups), chunk):
+            part = groups[begin : begin + chunk]
+            sizes = np.array([len(group) for group in part])
+            if (sizes == 0).any():
+                raise DataError(f"{self.subject}: group {begin + int(np.argmin(sizes))} of windows to average is empty")
+            signals = self.read(np.concatenate(part))
+            edges = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+            output[begin : begin + len(part)] = np.add.reduceat(signals, edges, axis=0) / sizes[:, None, None]
+        return output
+
+
+def group_by_stimulus(
+    windows: pd.DataFrame, rows: NDArray[np.int64], *, column: str = "stimulus"
+) -> tuple[list[str], list[NDArray[np.int64]]]:
+    """List the windows of each stimulus among some rows, stimuli sorted by name, windows in time order.
+
+    Parameters
+    ----------
+    windows : pandas.DataFrame
+        A window table.
+    rows : ndarray of int
+        Positions considered; rows with an empty value are left out.
+    column : str
+        What to group by.
+
+    Returns
+    -------
+    names : list of str
+        The distinct values.
+    groups : list of ndarray of int
+        Positions in `windows`, one array a name.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"stimulus": ["b", "a", "b"]})
+    >>> names, groups = group_by_stimulus(table, np.arange(3))
+    >>> names, [group.tolist() for group in groups]
+    (['a', 'b'], [[1], [0, 2]])
+    """
+    positions = np.sort(np.asarray(rows, dtype=np.int64))
+    values = windows[column].to_numpy().astype(str)[positions]
+    positions, values = positions[values != ""], values[values != ""]
+    names, inverse = np.unique(values, return_inverse=True)
+    return [str(name) for name in names], [positions[inverse == index] for index in range(len(names))]

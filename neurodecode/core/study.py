@@ -1,0 +1,102 @@
+"""What a study must offer, so that every command can read it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pandas as pd
+
+from neurodecode.core.recording import Recording
+from neurodecode.core.split import Split
+from neurodecode.core.stimuli import Stimuli
+
+Modality = Literal["eeg", "meg", "fmri"]
+
+
+@dataclass(frozen=True)
+class StudyInfo:
+    """What is known of a study before a file of it is opened.
+
+    Parameters
+    ----------
+    name : str
+        Name on the command line.
+    modality : str
+        ``eeg``, ``meg`` or ``fmri``.
+    kind : str
+        What was shown or played: ``image``, ``speech`` or ``word``.
+    description : str
+        One sentence.
+    citation : str
+        Author, year, DOI.
+    licence : str
+        Of the data.
+    where : str
+        Where to get it.
+    size : str
+        How big it is on disk.
+    simulated : bool
+        Whether a simulator made it.
+    expected : mapping of str to int
+        Counts that the reader checks, such as ``subjects`` and ``stimuli``.
+    averaging : str
+        What one item of a score is: ``stimulus`` (repetitions of a stimulus are averaged) or a column of the window
+        table, such as ``block_of_trials`` where category blocks are the items.
+    candidates : str
+        What is ranked: ``stimulus`` or ``concept`` (where many stimuli share one candidate, such as a category).
+    """
+
+    name: str
+    modality: Modality
+    kind: Literal["image", "speech", "word"]
+    description: str
+    citation: str
+    licence: str
+    where: str
+    size: str
+    simulated: bool
+    expected: Mapping[str, int] = field(default_factory=dict)
+    averaging: str = "stimulus"
+    candidates: Literal["stimulus", "concept"] = "stimulus"
+
+
+class Study(ABC):
+    """A data set on disk, read as it lies there; one subclass a study, named author-year.
+
+    Parameters
+    ----------
+    root : Path
+        The study's own folder.
+    """
+
+    info: ClassVar[StudyInfo]
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    @abstractmethod
+    def find(cls, data_root: Path) -> Path | None:
+        """Give the study's folder under a data root, or None if it is not there. Cheap: looks at names only."""
+
+    @abstractmethod
+    def subjects(self) -> list[str]:
+        """List the subjects that are on disk."""
+
+    @abstractmethod
+    def stimuli(self) -> Stimuli:
+        """Read the table of stimuli."""
+
+    @abstractmethod
+    def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
+        """Read one subject, with the preprocessing that sees no split, resampled to `sfreq` (Hz) where that applies."""
+
+    @abstractmethod
+    def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
+        """Make the study's own split over the window tables of its subjects."""
+
+    @abstractmethod
+    def steps(self) -> dict[str, Any]:
+        """Describe the preprocessing in plain values; they are a part of the cache's fingerprint."""
