@@ -200,9 +200,18 @@ def read_table(path: Path, *, required: tuple[str, ...] = (), text: tuple[str, .
     pandas.DataFrame
         The table.
     """
+    separator = "\t" if path.suffix == ".tsv" else ","
     try:
+        columns = list(pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8").columns)
+        # A stimulus may be called "null" or "NA": only the other columns know missing values.
+        missing_values = {column: ["", "n/a", "NaN", "nan", "NA"] for column in columns if column not in text}
         table = pd.read_csv(
-            path, sep="\t" if path.suffix == ".tsv" else ",", dtype=dict.fromkeys(text, str), encoding="utf-8"
+            path,
+            sep=separator,
+            dtype=dict.fromkeys(text, str),
+            keep_default_na=False,
+            na_values=missing_values,
+            encoding="utf-8",
         )
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None

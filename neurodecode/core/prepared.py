@@ -271,7 +271,8 @@ def _source_fingerprint(root: Path) -> str:
     for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
         if path.is_file():
             status = path.stat()
-            entries.append([path.name if path == root else path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns])
+            name = path.name if path == root else path.relative_to(root).as_posix()
+            entries.append([name, status.st_size, status.st_mtime_ns])
     return fingerprint(entries)
 
 
@@ -281,7 +282,8 @@ def _drop_stale(folder: Path, key: str) -> None:
     if marker.exists() and read_json(marker).get("key") == key:
         return
     if folder.is_dir():
-        foreign = [path.name for path in folder.iterdir() if not path.name.startswith((".", "sub-")) and path.name not in _OWN]
+        names = sorted(path.name for path in folder.iterdir())
+        foreign = [name for name in names if not name.startswith((".", "sub-")) and name not in _OWN]
         if foreign and not marker.exists():
             raise DataError(f"{folder}: holds {foreign[0]!r}, which is not of a prepared study; choose another folder")
         shutil.rmtree(folder)

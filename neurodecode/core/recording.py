@@ -93,10 +93,9 @@ class Recording:
         first = next(iter(self.blocks.values()))
         for block in self.blocks.values():
             if block.sensors.names != first.sensors.names:
-                other = next(
-                    (pair for pair in zip(first.sensors.names, block.sensors.names, strict=False) if pair[0] != pair[1]),
-                    (f"{len(first.sensors)} channels", f"{len(block.sensors)} channels"),
-                )
+                pairs = zip(first.sensors.names, block.sensors.names, strict=False)
+                counts = (f"{len(first.sensors)} channels", f"{len(block.sensors)} channels")
+                other = next((pair for pair in pairs if pair[0] != pair[1]), counts)
                 raise DataError(
                     f"{self.subject}: block {block.name!r} has {other[1]!r} where block {first.name!r} has {other[0]!r}"
                 )

@@ -77,7 +77,8 @@ class Sensors:
         unknown = sorted(set(self.kinds) - set(KINDS))
         if unknown:
             raise DataError(f"sensors: kind {unknown[0]!r} is not one of {', '.join(KINDS)}")
-        for label, array, width in (("positions", self.positions, 3), ("layout", self.layout, 2), ("grid", self.grid, 3)):
+        tables = (("positions", self.positions, 3), ("layout", self.layout, 2), ("grid", self.grid, 3))
+        for label, array, width in tables:
             if array is not None and array.shape != (count, width):
                 raise DataError(f"sensors: {label} has shape {array.shape}, expected {(count, width)}")
         for name, mask in self.regions.items():
@@ -146,10 +147,17 @@ class Sensors:
                 layout=arrays.get("layout"),
                 grid=arrays.get("grid"),
                 affine=arrays.get("affine"),
-                volume=tuple(int(size) for size in arrays["volume"]) if "volume" in arrays else None,  # type: ignore[arg-type]
+                volume=_volume(arrays),
                 regions={name[7:]: mask for name, mask in arrays.items() if name.startswith("region:")},
             )
         except DataError:
             raise
         except Exception as error:
             raise DataError(f"{path}: not readable as a sensor file ({error})") from None
+
+
+def _volume(arrays: dict[str, NDArray[Any]]) -> tuple[int, int, int] | None:
+    if "volume" not in arrays:
+        return None
+    x, y, z = (int(size) for size in arrays["volume"])
+    return x, y, z

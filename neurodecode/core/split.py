@@ -100,13 +100,15 @@ class Split:
     def load(cls, folder: Path) -> "Split":
         """Read what `save` wrote, and check its hash and that no unit is on two sides."""
         header = read_json(folder / "split.json")
-        table = read_table(folder / "split.csv", required=("subject", "window", "unit", "fold_0"), text=("subject", "unit"))
+        required = ("subject", "window", "unit", "fold_0")
+        table = read_table(folder / "split.csv", required=required, text=("subject", "unit"))
         for column in table.columns:
             if str(column).startswith("fold_"):
                 table[column] = table[column].fillna("").astype(str)
         split = cls(table, str(header["unit"]), str(header["rule"]), int(header["seed"]))
         if split.hash != header["hash"]:
-            raise DataError(f"{folder / 'split.csv'}: hash {split.hash}, expected {header['hash']}; it was edited or cut")
+            path = folder / "split.csv"
+            raise DataError(f"{path}: hash {split.hash}, expected {header['hash']}; it was edited or cut")
         return split
 
 

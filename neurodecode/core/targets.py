@@ -146,7 +146,9 @@ class TargetWriter:
         expected = self.space.shape
         shape = embedding.shape[1:] if self.space.kind == "series" else embedding.shape
         if shape != expected:
-            raise DataError(f"target of {stimulus!r}: shape {embedding.shape}, expected {expected} in {self.space.label}")
+            raise DataError(
+                f"target of {stimulus!r}: shape {embedding.shape}, expected {expected} in {self.space.label}"
+            )
         if not np.isfinite(embedding).all():
             raise DataError(f"target of {stimulus!r}: not finite in {self.space.label}")
         if stimulus in self.done:
