@@ -1,0 +1,80 @@
+"""What goes into a brain encoder: signals grouped by subject."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from neurodecode.core.errors import MismatchError
+
+
+@dataclass
+class SubjectBatch:
+    """Signals of one subject, a part of a batch.
+
+    Subjects differ in their number of channels, so a batch is a list of such groups. The groups keep their order,
+    and everything that is concatenated (targets, latents) follows it.
+
+    Parameters
+    ----------
+    subject : str
+        The subject's name, as in the study's tables.
+    signal : Tensor of shape (n_trials, n_channels, n_times)
+        float32, in the unit that the fold's transforms leave.
+    """
+
+    subject: str
+    signal: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of trials."""
+        return int(self.signal.shape[0])
+
+
+def check_groups(groups: Sequence[SubjectBatch], n_channels: Mapping[str, int], n_times: int) -> None:
+    """Refuse subjects and shapes that an encoder was not built for.
+
+    Parameters
+    ----------
+    groups : sequence of SubjectBatch
+        The batch.
+    n_channels : mapping
+        Number of channels of every subject the encoder knows.
+    n_times : int
+        Number of time points of a window.
+
+    Raises
+    ------
+    MismatchError
+        If there is no group, a subject is unknown, or a signal has another shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> check_groups([SubjectBatch("sub-01", torch.zeros(2, 3, 4))], {"sub-01": 3}, 4)
+    """
+    if not groups:
+        raise MismatchError("batch: got no subject group, expected at least one")
+    for group in groups:
+        if group.subject not in n_channels:
+            known = ", ".join(sorted(n_channels))
+            raise MismatchError(f"subject: got {group.subject!r}, expected one the encoder was built for ({known})")
+        expected = (n_channels[group.subject], n_times)
+        if group.signal.ndim != 3 or tuple(group.signal.shape[1:]) != expected:
+            raise MismatchError(
+                f"signal of {group.subject}: got shape {tuple(group.signal.shape)}, "
+                f"expected (n_trials, {expected[0]}, {expected[1]})"
+            )
+
+
+def group_by_subject(subjects: Sequence[str], signals: Mapping[str, Tensor]) -> list[SubjectBatch]:
+    """Return one group a subject in the order of ``subjects``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> groups = group_by_subject(["b", "a"], {"a": torch.zeros(1, 2, 3), "b": torch.ones(2, 4, 3)})
+    >>> [(group.subject, len(group)) for group in groups]
+    [('b', 2), ('a', 1)]
+    """
+    return [SubjectBatch(subject, signals[subject]) for subject in subjects]

@@ -1,0 +1,121 @@
+"""Heads: from the latent to every named target."""
+
+from collections.abc import Mapping
+from math import prod
+
+from torch import Tensor, nn
+
+from neurodecode.core.errors import ConfigError
+from neurodecode.encoders.brain.backbones import check_dropout
+
+Shape = tuple[int, ...]
+
+
+def target_shapes(targets: Mapping[str, int | list[int] | Shape]) -> dict[str, Shape]:
+    """Return every target's shape as a tuple.
+
+    Parameters
+    ----------
+    targets : mapping
+        A number of dimensions, or a shape such as ``(n_tokens, dim)``, for every target.
+
+    Raises
+    ------
+    ConfigError
+        If there is no target or a shape is not positive.
+
+    Examples
+    --------
+    >>> target_shapes({"pooled": 512, "tokens": [257, 768]})
+    {'pooled': (512,), 'tokens': (257, 768)}
+    """
+    shapes = {name: (shape,) if isinstance(shape, int) else tuple(shape) for name, shape in targets.items()}
+    if not shapes:
+        raise ConfigError("targets: got none, expected at least one")
+    for name, shape in shapes.items():
+        if not shape or min(shape) < 1:
+            raise ConfigError(f"targets: got shape {shape} for {name!r}, expected positive sizes")
+    return shapes
+
+
+class Heads(nn.Module):
+    """Base of the heads: one module a target, each reading the same latent.
+
+    Parameters
+    ----------
+    in_features : int
+        Width of the latent.
+    targets : mapping
+        See :func:`target_shapes`.
+    """
+
+    def __init__(self, in_features: int, targets: Mapping[str, int | list[int] | Shape]) -> None:
+        super().__init__()
+        self.shapes = target_shapes(targets)
+        self.in_features = in_features
+        # A list, since names of layers may hold dots, which a dictionary of modules refuses.
+        self.maps = nn.ModuleList(self.build(prod(shape)) for shape in self.shapes.values())
+
+    def build(self, out_features: int) -> nn.Module:
+        """Return the module of one target."""
+        raise NotImplementedError
+
+    def forward(self, latent: Tensor) -> dict[str, Tensor]:
+        """Return a prediction of shape ``(n_trials, *shape)`` for every target."""
+        return {
+            name: module(latent).unflatten(1, shape)
+            for (name, shape), module in zip(self.shapes.items(), self.maps, strict=True)
+        }
+
+
+class LinearHeads(Heads):
+    """A linear map for every target.
+
+    Examples
+    --------
+    >>> import torch
+    >>> LinearHeads(8, {"layer.3": 5})(torch.zeros(2, 8))["layer.3"].shape
+    torch.Size([2, 5])
+    """
+
+    def build(self, out_features: int) -> nn.Module:
+        """Return a linear map."""
+        return nn.Linear(self.in_features, out_features)
+
+
+class MLPHeads(Heads):
+    """LayerNorm, GELU and a hidden layer for every target.
+
+    Parameters
+    ----------
+    in_features, targets
+        See :class:`Heads`.
+    width : int
+        Width of the hidden layer.
+    dropout : float
+        Dropout of the hidden layer.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        targets: Mapping[str, int | list[int] | Shape],
+        width: int = 1024,
+        dropout: float = 0.0,
+    ) -> None:
+        check_dropout(dropout=dropout)
+        self._width = width
+        self._dropout = dropout
+        super().__init__(in_features, targets)
+
+    def build(self, out_features: int) -> nn.Module:
+        """Return a map with one hidden layer."""
+        return nn.Sequential(
+            nn.LayerNorm(self.in_features),
+            nn.GELU(),
+            nn.Linear(self.in_features, self._width),
+            nn.LayerNorm(self._width),
+            nn.GELU(),
+            nn.Dropout(self._dropout),
+            nn.Linear(self._width, out_features),
+        )

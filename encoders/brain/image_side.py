@@ -1,0 +1,60 @@
+"""Learned maps on the side of the stimulus, for objectives that compare in a space of their own."""
+
+from collections.abc import Mapping
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from neurodecode.core.errors import MismatchError
+from neurodecode.encoders.brain.heads import Shape, target_shapes
+
+
+class LinearImageSide(nn.Module):
+    """A linear head over all targets of a stimulus, side by side.
+
+    Published systems that match intermediate layers train such a head together with the brain's.
+
+    Parameters
+    ----------
+    targets : mapping
+        See :func:`neurodecode.encoders.brain.heads.target_shapes`.
+    width : int
+        Number of features it returns.
+
+    Attributes
+    ----------
+    out_features : int
+        The same as ``width``; the encoder gets a head of this size.
+
+    Examples
+    --------
+    >>> LinearImageSide({"layer.2": 6, "layer.5": 3}, width=4)(
+    ...     {"layer.2": torch.zeros(2, 6), "layer.5": torch.zeros(2, 3)}).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(self, targets: Mapping[str, int | list[int] | Shape], width: int = 512) -> None:
+        super().__init__()
+        self.shapes = target_shapes(targets)
+        self.out_features = width
+        self.projection = nn.Linear(sum(prod(shape) for shape in self.shapes.values()), width)
+
+    def forward(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return the stimulus's vector.
+
+        Parameters
+        ----------
+        targets : mapping of str to Tensor of shape (n_stimuli, *shape)
+            All targets this side was built for.
+
+        Returns
+        -------
+        Tensor of shape (n_stimuli, width)
+        """
+        for name, shape in self.shapes.items():
+            if name not in targets or tuple(targets[name].shape[1:]) != shape:
+                got = tuple(targets[name].shape[1:]) if name in targets else "nothing"
+                raise MismatchError(f"image side: got {got} for target {name!r}, expected shape {shape}")
+        projected: Tensor = self.projection(torch.cat([targets[name].flatten(1) for name in self.shapes], dim=1))
+        return projected

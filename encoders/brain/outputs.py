@@ -1,0 +1,24 @@
+"""What comes out of a brain encoder."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass
+class EncoderOutput:
+    """Named outputs of a brain encoder, rows in the order of the batch's groups.
+
+    Parameters
+    ----------
+    heads : dict of str to Tensor of shape (n_trials, ...)
+        One entry for every target the encoder predicts; a bank of layers has one head a layer.
+    latent : Tensor of shape (n_trials, n_features)
+        What the heads read.
+    reconstruction : Tensor or None
+        The signal predicted from the latent, for encoders that have a decoder of signals.
+    """
+
+    heads: dict[str, Tensor]
+    latent: Tensor
+    reconstruction: Tensor | None = None
