@@ -1,0 +1,1 @@
+"""What the commands, the studio and Python users share: whole steps from folder to folder."""

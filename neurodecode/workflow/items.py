@@ -1,0 +1,132 @@
+"""From a prepared study to the rows that linear models and scores speak of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodecode.core.errors import DataError
+from neurodecode.core.prepared import PreparedStudy
+from neurodecode.core.recording import Recording, group_by_stimulus
+from neurodecode.core.split import Part
+from neurodecode.encoders.linear.trials import TrialSet
+
+
+@dataclass(frozen=True)
+class Items:
+    """The three parts of one subject's fold.
+
+    Parameters
+    ----------
+    train, validation, test : TrialSet
+        Training and validation rows are single windows; test rows are what is scored: averages over the repetitions of
+        a stimulus, or single windows where the study scores them.
+    test_names : list of str
+        A name for each test row, unique within the subject.
+    """
+
+    train: TrialSet
+    validation: TrialSet
+    test: TrialSet
+    test_names: list[str]
+
+
+def windows_as_trials(
+    prepared: PreparedStudy, recording: Recording, rows: NDArray[np.int64], *, averaged: bool
+) -> tuple[TrialSet, list[str]]:
+    """Read windows as trials, singly or averaged over the repetitions of a stimulus.
+
+    Parameters
+    ----------
+    prepared : PreparedStudy
+        The study, for its split's units.
+    recording : Recording
+        One of its subjects.
+    rows : ndarray of int
+        Positions in the window table; windows without a stimulus are left out.
+    averaged : bool
+        Whether windows of one stimulus become one row. The signals, not the predictions, are averaged.
+
+    Returns
+    -------
+    trials : TrialSet
+        The rows.
+    names : list of str
+        The stimulus of an averaged row, ``run/onset`` of a single one.
+    """
+    windows = recording.windows
+    stimulus = windows["stimulus"].to_numpy().astype(str)
+    kept = np.asarray([row for row in rows if stimulus[row]], dtype=np.int64)
+    if not len(kept):
+        raise DataError(f"{recording.subject}: no window with a stimulus in this part of the split")
+    if averaged:
+        names, groups = group_by_stimulus(windows, kept)
+        first = np.array([group[0] for group in groups])
+        counts = np.array([len(group) for group in groups])
+        signals = recording.read_averaged(groups)
+    else:
+        first, counts = kept, np.ones(len(kept), dtype=np.int64)
+        signals = recording.read(kept)
+        names = [
+            f"{run}/{onset:g}"
+            for run, onset in zip(windows["run"].iloc[kept], windows["onset"].iloc[kept], strict=True)
+        ]
+        names = [
+            f"{session}/{name}" if session else name
+            for session, name in zip(windows["session"].iloc[kept], names, strict=True)
+        ]
+    units = prepared.split.units(first, recording.subject)
+    return TrialSet(signals, stimulus[first], units, counts), names
+
+
+def fold_items(
+    prepared: PreparedStudy, subject: str, *, fold: int = 0, test_repetitions: int | None = None, seed: int = 0
+) -> Items:
+    """Read the three parts of a fold.
+
+    Parameters
+    ----------
+    prepared : PreparedStudy
+        The study.
+    subject : str
+        Whose windows.
+    fold : int
+        Which fold.
+    test_repetitions : int, optional
+        Average only so many windows of each test stimulus, drawn with `seed`; all by default.
+    seed : int
+        Seed of that draw.
+
+    Returns
+    -------
+    Items
+        The parts. A part without windows is a DataError.
+    """
+    recording = prepared.recording(subject)
+    split = prepared.split
+    averaged = prepared.info["averaging"] == "stimulus"
+    train, _ = windows_as_trials(prepared, recording, split.rows(subject, "train", fold=fold), averaged=False)
+    validation, _ = windows_as_trials(prepared, recording, split.rows(subject, "val", fold=fold), averaged=False)
+    test_rows = split.rows(subject, "test", fold=fold)
+    if test_repetitions is not None:
+        test_rows = draw_repetitions(recording, test_rows, test_repetitions, seed)
+    test, names = windows_as_trials(prepared, recording, test_rows, averaged=averaged)
+    return Items(train, validation, test, names)
+
+
+def draw_repetitions(recording: Recording, rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """Draw `count` windows of each stimulus among some rows, without looking at the signals."""
+    generator = np.random.default_rng(seed)
+    _, groups = group_by_stimulus(recording.windows, rows)
+    if min(len(group) for group in groups) < count:
+        raise DataError(
+            f"{recording.subject}: {count} repetitions asked for, a stimulus has {min(len(group) for group in groups)}"
+        )
+    return np.sort(np.concatenate([generator.choice(group, count, replace=False) for group in groups]))
+
+
+def part_rows(prepared: PreparedStudy, subject: str, part: Part, *, fold: int = 0) -> NDArray[np.int64]:
+    """List the positions of one part's windows that show a stimulus."""
+    rows = prepared.split.rows(subject, part, fold=fold)
+    used = prepared.recording(subject).windows["stimulus"].to_numpy().astype(str)[rows] != ""
+    return rows[used]
