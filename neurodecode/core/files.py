@@ -235,3 +235,15 @@ def open_array(path: Path, *, memory_map: bool = True) -> NDArray[Any]:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: not readable as a whole .npy array ({str(error).splitlines()[0]})") from None
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read every array of an ``.npz`` file without pickles, or raise a DataError that names it."""
+    try:
+        # The file is opened here, because numpy leaves it open when the archive is cut.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except Exception as error:
+        raise DataError(f"{path}: not readable as a whole .npz file ({str(error).splitlines()[0]})") from None

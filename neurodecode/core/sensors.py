@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
-from neurodecode.core.files import atomic_path, fingerprint
+from neurodecode.core.files import atomic_path, fingerprint, load_arrays
 
 KINDS = ("eeg", "mag", "grad", "voxel", "parcel", "misc")
 
@@ -134,9 +134,8 @@ class Sensors:
     @classmethod
     def load(cls, path: Path) -> "Sensors":
         """Read what `save` wrote."""
+        arrays = load_arrays(path)
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
             return cls(
                 names=tuple(str(name) for name in arrays["names"]),
                 kinds=tuple(str(kind) for kind in arrays["kinds"]),

@@ -8,14 +8,13 @@ the candidates, ``pictures.npz`` the reconstructions and their controls, ``model
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
-from neurodecode.core.files import atomic_path, read_table, write_table
+from neurodecode.core.files import atomic_path, load_arrays, read_table, write_table
 
 QUERY_COLUMNS = ("subject", "query", "stimulus", "correct", "fold", "repetitions")
 CANDIDATE_COLUMNS = ("candidate", "text")
@@ -160,14 +159,3 @@ def load_gallery(path: Path) -> dict[str, NDArray[np.uint8]]:
     """Read what `save_gallery` wrote: one picture a candidate."""
     arrays = load_arrays(path)
     return {str(name): picture for name, picture in zip(arrays["candidates"], arrays["pictures"], strict=True)}
-
-
-def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read every array of an ``.npz`` file without pickles, or raise a DataError that names it."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except Exception as error:
-        raise DataError(f"{path}: not readable as a whole .npz file ({error})") from None
