@@ -168,10 +168,15 @@ def parse(function: Callable[..., None], arguments: Sequence[str], *, prog: str)
         One line naming the option, what was got and what was expected.
     """
     parser = build_parser(function, prog=prog)
+    words = normalise(function, arguments)
     try:
-        namespace = parser.parse_args(normalise(function, arguments))
+        namespace = parser.parse_args(words)
     except argparse.ArgumentError as error:
-        raise ConfigError(_one_line(str(error), function)) from error
+        line = _one_line(str(error), function)
+        if line.startswith(("Problems parsing config", "Unexpected config")):
+            files = ", ".join(word.removeprefix("--config=") for word in words if word.startswith("--config="))
+            line = f"--config: expected a YAML file with one option a line in {files} ({line})"
+        raise ConfigError(line) from error
     values: dict[str, Any] = parser.instantiate_classes(namespace).as_dict()
     values.pop("config", None)
     return values

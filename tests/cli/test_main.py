@@ -220,7 +220,7 @@ def test_bad_config_files_are_one_line(
     assert main(["sample", "--config", str(config)]) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
-    assert captured.err.startswith("neurodecode sample: error: ")
+    assert captured.err.startswith("neurodecode sample: error: --config: ")
 
 
 def test_required_options_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: None,
