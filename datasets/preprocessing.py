@@ -1,5 +1,4 @@
-"""Preprocessing that sees no split and no label: filters, references, resampling and baselines of one stretch of
-signal.
+"""Preprocessing that sees no split and no label: filters, references, resampling and baselines of a recording.
 
 Every function is linear and, away from the ends, the same at every time, so that a noise model pushed through it
 stays a noise model: the simulator computes its ceilings with these very functions.
