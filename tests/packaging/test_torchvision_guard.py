@@ -53,6 +53,7 @@ def test_canary_torchvision_fakes_no_other_operator() -> None:
     )
 
 
+@pytest.mark.slow
 @needs_torchvision
 def test_the_libraries_that_import_torchvision_work() -> None:
     done = run("import neurodecode; import torchmetrics, timm; from diffusers import AutoencoderTiny; print('ok')")
