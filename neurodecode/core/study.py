@@ -26,7 +26,8 @@ class StudyInfo:
     modality : str
         ``eeg``, ``meg`` or ``fmri``.
     kind : str
-        What was shown or played: ``image``, ``speech`` or ``word``.
+        What the stimuli are, as in the table of stimuli: ``image``, ``speech`` or ``word`` (where pictures were shown
+        but only their category is known, the stimuli are the category's name).
     description : str
         One sentence.
     citation : str
@@ -69,17 +70,36 @@ class Study(ABC):
     ----------
     root : Path
         The study's own folder.
+
+    Attributes
+    ----------
+    info : StudyInfo
+        What is known of the study; a class attribute, except where one class reads many data sets.
+    places : tuple of str
+        Folders under a data root where the study may lie; the data root itself is tried last.
+    needed : tuple of str
+        Files in that folder by which it is recognised.
     """
 
-    info: ClassVar[StudyInfo]
+    info: StudyInfo
+    places: ClassVar[tuple[str, ...]] = ()
+    needed: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @classmethod
-    @abstractmethod
     def find(cls, data_root: Path) -> Path | None:
         """Give the study's folder under a data root, or None if it is not there. Cheap: looks at names only."""
+        for folder in (*(data_root / place for place in cls.places), data_root):
+            if cls.needed and all((folder / name).is_file() for name in cls.needed):
+                return folder
+        return None
+
+    @classmethod
+    def looked_for(cls, data_root: Path) -> list[Path]:
+        """List the paths that `find` tries, for the message when nothing is found."""
+        return [data_root / place / name for place in (*cls.places, ".") for name in cls.needed]
 
     @abstractmethod
     def subjects(self) -> list[str]:
