@@ -95,6 +95,6 @@ class SubjectReadout(nn.Module):
             [self.maps[subjects.index(group.subject)](self.dropout(group.signal.flatten(1))) for group in groups]
         )
         return {
-            name: part.unflatten(1, shape)
+            name: part.reshape(-1, *shape)
             for (name, shape), part in zip(self.shapes.items(), torch.split(flat, self.sizes, dim=1), strict=True)
         }
