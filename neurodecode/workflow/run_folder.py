@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import atomic_path, load_arrays, read_table, write_table
 
-QUERY_COLUMNS = ("subject", "query", "stimulus", "correct", "fold", "repetitions")
+QUERY_COLUMNS = ("subject", "query", "stimulus", "correct", "unit", "fold", "repetitions")
 CANDIDATE_COLUMNS = ("candidate", "text")
 SEPARATOR = "|"
 
@@ -29,7 +29,7 @@ class RankingTables:
     ----------
     queries : pandas.DataFrame
         Columns `QUERY_COLUMNS`: the subject, the query's name (unique within the subject), the stimulus shown, the
-        candidate that is right, the fold and the number of repetitions averaged. Rows of a subject are in the order
+        candidate that is right, the unit of the split, the fold and the number of repetitions averaged. Rows of a subject are in the order
         of the score matrices' rows.
     candidates : pandas.DataFrame
         Columns `CANDIDATE_COLUMNS`: the name and a text for people, in the order of the score matrices' columns.
@@ -90,7 +90,7 @@ class RankingTables:
     def load(cls, folder: Path) -> "RankingTables":
         """Read what `save` wrote."""
         queries = read_table(
-            folder / "queries.csv", required=QUERY_COLUMNS, text=("subject", "query", "stimulus", "correct")
+            folder / "queries.csv", required=QUERY_COLUMNS, text=("subject", "query", "stimulus", "correct", "unit")
         )
         candidates = read_table(folder / "candidates.csv", required=CANDIDATE_COLUMNS, text=CANDIDATE_COLUMNS)
         arrays = load_arrays(folder / "scores.npz")
@@ -99,54 +99,6 @@ class RankingTables:
             model, subject = key.split(SEPARATOR)
             scores[model, subject] = matrix
         return cls(queries, candidates, scores)
-
-
-@dataclass(frozen=True)
-class PictureSets:
-    """Reconstructed pictures of one subject's test stimuli, beside the true ones and the controls.
-
-    Parameters
-    ----------
-    subject : str
-        Whose brain.
-    stimuli : sequence of str
-        The stimuli drawn, ``n`` of them.
-    true : ndarray of uint8, shape (n, height, width, 3)
-        What was shown.
-    conditions : dict of str to ndarray of uint8, shape (n, n_samples, height, width, 3)
-        ``reconstruction``, the ceiling ``true_embedding`` and the controls; all samples, none chosen.
-    """
-
-    subject: str
-    stimuli: Sequence[str]
-    true: NDArray[np.uint8]
-    conditions: Mapping[str, NDArray[np.uint8]]
-
-    def __post_init__(self) -> None:
-        if self.true.shape[0] != len(self.stimuli) or self.true.ndim != 4:
-            raise DataError(f"pictures: shape {self.true.shape} for {len(self.stimuli)} stimuli")
-        for name, array in self.conditions.items():
-            if array.ndim != 5 or array.shape[0] != len(self.stimuli):
-                raise DataError(
-                    f"pictures of {name}: shape {array.shape}, expected ({len(self.stimuli)}, samples, ...)"
-                )
-
-    def save(self, path: Path) -> None:
-        """Write one ``.npz`` file without pickles, atomically."""
-        arrays = {f"condition:{name}": array for name, array in self.conditions.items()}
-        header = {"subject": np.array(self.subject), "stimuli": np.array(list(self.stimuli), dtype=np.str_)}
-        with atomic_path(path) as temporary:
-            np.savez_compressed(temporary, **header, true=self.true, **arrays)  # type: ignore[arg-type]
-
-    @classmethod
-    def load(cls, path: Path) -> "PictureSets":
-        """Read what `save` wrote."""
-        arrays = load_arrays(path)
-        for name in ("subject", "stimuli", "true"):
-            if name not in arrays:
-                raise DataError(f"{path}: the array {name!r} is missing")
-        conditions = {name[10:]: array for name, array in arrays.items() if name.startswith("condition:")}
-        return cls(str(arrays["subject"]), [str(name) for name in arrays["stimuli"]], arrays["true"], conditions)
 
 
 def save_gallery(path: Path, candidates: Sequence[str], pictures: NDArray[np.uint8]) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from neurodecode.core.errors import DataError
-from neurodecode.workflow.run_folder import PictureSets, RankingTables, load_gallery, save_gallery
+from neurodecode.workflow.run_folder import RankingTables, load_gallery, save_gallery
 
 
 def make_tables() -> RankingTables:
@@ -17,6 +17,7 @@ def make_tables() -> RankingTables:
             "query": ["1E10", "null", "1E10"],
             "stimulus": ["1E10", "null", "1E10"],
             "correct": ["1E10", "null", "1E10"],
+            "unit": ["1E10", "null", "1E10"],
             "fold": 0,
             "repetitions": [20, 20, 20],
         }
@@ -64,18 +65,7 @@ def test_file_cut_in_half_is_named(tmp_path: Path) -> None:
         RankingTables.load(tmp_path)
 
 
-def test_pictures_and_gallery_come_back(tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    true = rng.integers(0, 255, (2, 4, 4, 3), dtype=np.uint8)
-    sets = PictureSets("sub-01", ["a", "b"], true, {"reconstruction": np.stack([true, true], axis=1)})
-    sets.save(tmp_path / "pictures.npz")
-    again = PictureSets.load(tmp_path / "pictures.npz")
-    assert (again.subject, list(again.stimuli), list(again.conditions)) == ("sub-01", ["a", "b"], ["reconstruction"])
-    np.testing.assert_array_equal(again.conditions["reconstruction"][:, 1], true)
-    save_gallery(tmp_path / "gallery.npz", ["a", "b"], true)
-    np.testing.assert_array_equal(load_gallery(tmp_path / "gallery.npz")["b"], true[1])
-
-
-def test_picture_count_must_fit() -> None:
-    with pytest.raises(DataError, match="expected \\(2, samples"):
-        PictureSets("s", ["a", "b"], np.zeros((2, 4, 4, 3), np.uint8), {"x": np.zeros((1, 1, 4, 4, 3), np.uint8)})
+def test_gallery_comes_back(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(1).integers(0, 255, (2, 4, 4, 3), dtype=np.uint8)
+    save_gallery(tmp_path / "gallery.npz", ["a", "b"], pictures)
+    np.testing.assert_array_equal(load_gallery(tmp_path / "gallery.npz")["b"], pictures[1])
