@@ -1,0 +1,246 @@
+"""Any BIDS data set whose events tables name the stimuli: continuous EEG or MEG, or single-trial beta maps."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.files import read_json
+from neurodecode.core.recording import Block, Recording
+from neurodecode.core.split import Split
+from neurodecode.core.stimuli import Stimuli
+from neurodecode.core.study import Modality, Study, StudyInfo
+from neurodecode.datasets.bids_files import Run, bad_channels, bids_subjects, find_runs, read_events
+from neurodecode.datasets.bids_signals import BadChannels, describe, read_run, template_positions
+from neurodecode.datasets.preprocessing import Preprocessing, cut_with_baseline
+from neurodecode.datasets.regions import scalp_regions
+from neurodecode.datasets.splits import stimulus_split
+
+DATATYPES: dict[Modality, str] = {"eeg": "eeg", "meg": "meg"}
+KIND_OF_SUFFIX = {
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"), "image"),
+    **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg"), "speech"),
+    **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm"), "video"),
+}
+UNNAMED = "[Unspecified]"
+RESERVED = ("onset", "duration", "stimulus", "repetition", "stim_file", "line", "sample")
+
+
+class BidsStudy(Study):
+    """A BIDS folder, read as it lies there; a study with a known layout is a subclass with its own `info`.
+
+    Parameters
+    ----------
+    root : Path
+        The folder with ``dataset_description.json``.
+    window : tuple of float, optional
+        First time and end of a window in seconds from the onset.
+    preprocessing : Preprocessing, optional
+        What is done to the continuous signals; by default a high-pass filter at 0.1 Hz against drift, nothing else.
+    bad_channels : str
+        ``drop``: a channel that is bad in one run is left out of all runs of the subject; ``interpolate``: it is
+        filled from its neighbours where it is bad; ``keep``: it is taken as it is.
+
+    Raises
+    ------
+    DataError
+        If the folder is no BIDS data set or holds neither EEG nor MEG.
+    """
+
+    info = StudyInfo(
+        name="bids",
+        modality="eeg",
+        kind="image",
+        description="Any BIDS folder with EEG or MEG whose events tables have a column stim_file.",
+        citation="the data set's own; the format: Pernet et al. 2019, doi:10.1038/s41597-019-0104-8",
+        licence="the data set's own (dataset_description.json)",
+        where="for example https://openneuro.org; give the folder as --root",
+        size="any",
+        simulated=False,
+    )
+    needed = ("dataset_description.json",)
+    window: tuple[float, float] = (0.0, 0.8)
+    preprocessing = Preprocessing(high_pass=0.1)
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        window: tuple[float, float] | None = None,
+        preprocessing: Preprocessing | None = None,
+        bad_channels: BadChannels = "drop",
+    ) -> None:
+        super().__init__(root)
+        self.window = type(self).window if window is None else window
+        self.preprocessing = type(self).preprocessing if preprocessing is None else preprocessing
+        self.bad_channels = bad_channels
+        if self.window[0] >= self.window[1]:
+            raise ConfigError(f"window: got {self.window[0]:g} to {self.window[1]:g} s, expected an interval")
+        self._subjects = bids_subjects(root)
+        if type(self) is BidsStudy:
+            self.info = _own_info(self.info, root, self._subjects)
+
+    @property
+    def datatype(self) -> Literal["eeg", "meg"]:
+        """Give the BIDS folder name of the signals."""
+        return "meg" if self.info.modality == "meg" else "eeg"
+
+    def subjects(self) -> list[str]:
+        """List the subject folders that hold the modality."""
+        return [subject for subject in self._subjects if _has(self.root / subject, self.datatype)]
+
+    def stimuli(self) -> Stimuli:
+        """Collect the stimuli that the events tables of all subjects name."""
+        tables = [events for subject in self.subjects() for _, events in self._events(subject)]
+        if not tables:
+            raise DataError(f"{self.root}: no subject with {self.datatype} recordings found")
+        shown = pd.concat(tables, ignore_index=True).drop_duplicates("stimulus").sort_values("stimulus")
+        concepts = shown["concept"].fillna("") if "concept" in shown else pd.Series("", index=shown.index)
+        rows = pd.DataFrame(
+            {
+                "stimulus": shown["stimulus"],
+                "kind": [_kind(name) for name in shown["stim_file"]],
+                "path": shown["stim_file"],
+                "concept": concepts.where(concepts != "", shown["stimulus"]),
+                "text": concepts,
+            }
+        )
+        return Stimuli(rows.reset_index(drop=True), self.root / "stimuli")
+
+    def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
+        """Read one subject run by run, as float32 in memory; see `read_run` for what is checked."""
+        if subject not in self._subjects:
+            raise DataError(f"subject: got {subject!r}, expected one of {', '.join(self._subjects)} ({self.root})")
+        pairs = self._events(subject)
+        flags = []
+        bad = bad_channels([run for run, _ in pairs], self.datatype) if self.bad_channels == "drop" else {}
+        if bad:
+            flags.append("bad channels left out: " + ", ".join(bad))
+        blocks, tables = {}, []
+        for run, events in pairs:
+            data, sensors = read_run(
+                run,
+                self.root,
+                self.datatype,
+                drop=set(bad),
+                bad_channels=self.bad_channels,
+                sfreq=sfreq,
+                tmin=self.window[0],
+                settings=self.preprocessing,
+            )
+            if sensors.positions is None and (positions := template_positions(sensors.names)) is not None:
+                sensors = replace(sensors, positions=positions, regions=scalp_regions(sensors.names, positions))
+                flags.append("electrode positions are those of a template")
+            block = Block(run.name, data, sensors)
+            table, left_out = self._windows(subject, run, events, block)
+            if left_out:
+                flags.append(f"{run.name}: {left_out} window(s) that reach beyond the recording left out")
+            if self.preprocessing.baseline is not None and len(table):
+                block, table = self._with_baseline(block, table)
+            blocks[run.name] = block
+            tables.append(table)
+        windows = pd.concat(tables, ignore_index=True)
+        if "repetition" not in windows:
+            windows["repetition"] = windows.groupby("stimulus").cumcount() + 1
+        return Recording(subject, self.info.modality, blocks, windows, self.info.simulated, tuple(dict.fromkeys(flags)))
+
+    def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
+        """Take the split that the events tables give, or draw one over stimuli with a fixed seed.
+
+        A column `split` with train, val and test is the published list; without val, a tenth of the training stimuli
+        validates. Without the column a tenth of the stimuli tests and a tenth validates.
+        """
+        return stimulus_split(windows)
+
+    def steps(self) -> dict[str, Any]:
+        """Describe filter, reference, resampling, baseline, window and bad channels."""
+        return describe(self.preprocessing, self.bad_channels, self.window)
+
+    def _events(self, subject: str) -> list[tuple[Run, pd.DataFrame]]:
+        runs = find_runs(self.root, subject, self.datatype)
+        return [(run, read_events(run.events, self.root)) for run in runs]
+
+    def _windows(self, subject: str, run: Run, events: pd.DataFrame, block: Block) -> tuple[pd.DataFrame, int]:
+        """Make the window table of a run, without the windows that are not recorded whole."""
+        sfreq, n_samples = block.sensors.sfreq, block.data.shape[1]
+        onsets = events["onset"].to_numpy(dtype=np.float64)
+        late = (onsets < 0) | (onsets * sfreq >= n_samples)
+        if late.any():
+            row = int(np.argmax(late))
+            raise DataError(
+                f"{run.events}: line {events['line'].iloc[row]}: onset {onsets[row]:g} s is outside the "
+                f"{n_samples / sfreq:.1f} s of {run.file.name}"
+            )
+        starts = np.round((onsets + self.window[0]) * sfreq).astype(np.int64)
+        length = round((self.window[1] - self.window[0]) * sfreq)
+        if length < 1:
+            raise ConfigError(f"window: {self.window} holds no sample at {sfreq:g} Hz")
+        first, last = self._baseline_samples(sfreq)
+        whole = (starts + min(first, 0) >= 0) & (starts + max(last, length) <= n_samples)
+        table = pd.DataFrame(
+            {
+                "subject": subject,
+                "session": run.session,
+                "run": run.run,
+                "block": block.name,
+                "start": starts,
+                "length": length,
+                "stimulus": events["stimulus"],
+                "onset": onsets,
+            }
+        )
+        for column in events.columns:
+            if column == "repetition":
+                table[column] = events[column].astype(np.int64)
+            elif column not in table.columns and column not in RESERVED:
+                table[column] = events[column]
+        return table[whole].reset_index(drop=True), int((~whole).sum())
+
+    def _baseline_samples(self, sfreq: float) -> tuple[int, int]:
+        """Count the baseline in samples from the first of the window."""
+        if self.preprocessing.baseline is None:
+            return 0, 0
+        first, last = (round((edge - self.window[0]) * sfreq) for edge in self.preprocessing.baseline)
+        return first, last
+
+    def _with_baseline(self, block: Block, table: pd.DataFrame) -> tuple[Block, pd.DataFrame]:
+        """Turn a continuous block into epochs from which their baseline is subtracted."""
+        starts, length = table["start"].to_numpy(dtype=np.int64), int(table["length"].iloc[0])
+        epochs = cut_with_baseline(block.data, starts, length, self._baseline_samples(block.sensors.sfreq))
+        return replace(block, data=epochs), table.assign(start=np.arange(len(table)))
+
+
+def _has(folder: Path, datatype: str) -> bool:
+    return (folder / datatype).is_dir() or any(folder.glob(f"ses-*/{datatype}"))
+
+
+def _kind(name: str) -> str:
+    return KIND_OF_SUFFIX.get(PurePosixPath(name).suffix.lower(), "image") if name else "word"
+
+
+def _own_info(info: StudyInfo, root: Path, subjects: list[str]) -> StudyInfo:
+    """Fill in what the data set says about itself."""
+    modality = next(
+        (kind for kind, datatype in DATATYPES.items() if any(_has(root / subject, datatype) for subject in subjects)),
+        None,
+    )
+    if modality is None:
+        raise DataError(
+            f"{root}: no folder {' or '.join(DATATYPES.values())} in any of {len(subjects)} subject folders"
+        )
+    header = read_json(root / "dataset_description.json")
+    if not isinstance(header, dict):
+        raise DataError(f"{root / 'dataset_description.json'}: expected an object, got {type(header).__name__}")
+    name = str(header.get("Name") or "")
+    return replace(
+        info,
+        modality=modality,
+        description=name if name and name != UNNAMED else info.description,
+        licence=str(header.get("License") or "not stated"),
+        citation=str(header.get("DatasetDOI") or header.get("HowToAcknowledge") or "not stated"),
+        size="",
+    )
