@@ -47,6 +47,8 @@ class Ranks:
 
     def first(self) -> NDArray[np.int64]:
         """Find the pair that holds the best right candidate of each query, shape (n_queries,)."""
+        if len(self.query) == self.n_queries:
+            return np.arange(self.n_queries)
         order = np.lexsort((self.tied_wrong, self.above, self.query))
         return order[np.searchsorted(self.query[order], np.arange(self.n_queries))]
 
@@ -165,11 +167,12 @@ def chance_top_k(n_right: ArrayLike, n_candidates: int, k: int) -> NDArray[np.fl
 
     Examples
     --------
-    >>> float(chance_top_k(1, 200, 5).round(9))
+    >>> float(chance_top_k(1, 200, 5))
     0.025
     """
     right = np.asarray(n_right)
-    return np.asarray(1.0 - np.exp(log_choose(n_candidates - right, k) - log_choose(n_candidates, k)))
+    several = 1.0 - np.exp(log_choose(n_candidates - right, k) - log_choose(n_candidates, k))
+    return np.asarray(np.where(right == 1, k / n_candidates, several))
 
 
 def chance_reciprocal_rank(n_right: int, n_candidates: int) -> float:

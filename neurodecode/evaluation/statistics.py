@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -123,24 +124,24 @@ def bootstrap_values(
     """
     if not by_subject:
         raise DataError("bootstrap: got no subject")
-    generator = np.random.default_rng([seed, 1])
     names = [outcomes.names for outcomes in by_subject]
     crossed = all(np.array_equal(names[0], other) for other in names)
-    counts = _draw(len(names[0]), n_draws, generator)
     columns = []
     for index, outcomes in enumerate(by_subject):
-        if index and not crossed:
-            counts = _draw(len(names[index]), n_draws, generator)
+        counts = _draw(len(names[index]), n_draws, (seed, 1, 0 if crossed else index))
         columns.append(resampled_values(outcomes, counts, statistic))
     values = np.stack(columns, axis=1)
     if len(by_subject) == 1:
         return values[:, 0]
-    people = _draw(len(by_subject), n_draws, np.random.default_rng([seed, 2]))
+    people = _draw(len(by_subject), n_draws, (seed, 2))
     return np.asarray((values * people).sum(axis=1) / len(by_subject), dtype=np.float64)
 
 
-def _draw(n: int, n_draws: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    return generator.multinomial(n, np.full(n, 1.0 / n), size=n_draws)
+@lru_cache(maxsize=8)  # every metric of every model asks for the same draws
+def _draw(n: int, n_draws: int, seed: tuple[int, ...]) -> NDArray[np.int64]:
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=n_draws)
+    counts.setflags(write=False)
+    return counts
 
 
 def observed_value(by_subject: Sequence[Outcomes], statistic: Statistic = "mean") -> float:
