@@ -56,8 +56,8 @@ def events_table(run: int) -> pd.DataFrame:
             "value": 1,
         }
     )
-    press = pd.DataFrame({"onset": [1.0], "duration": [0.0], "trial_type": ["button"], "stim_file": ["n/a"], "value":
-    9}) return pd.concat([press, table], ignore_index=True)
+    press = pd.DataFrame({"onset": [1.0], "duration": 0.0, "trial_type": "button", "stim_file": "n/a", "value": 9})
+    return pd.concat([press, table], ignore_index=True)
 
 
 def write_recording(
@@ -71,9 +71,7 @@ def write_recording(
     # The values of the events of mne-bids are not the file's: the table is written afterwards.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the unit of the misc channel
-        written = mne_bids.write_raw_bids(
-            raw, path, format=form, allow_preload=True, overwrite=True, verbose="error"
-        )
+        written = mne_bids.write_raw_bids(raw, path, format=form, allow_preload=True, overwrite=True, verbose="error")
     events = written.copy().update(suffix="events", extension=".tsv", split=None).fpath
     events_table(run).to_csv(events, sep="\t", index=False, na_rep="n/a")
     return Path(written.fpath)
