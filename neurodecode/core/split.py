@@ -87,14 +87,12 @@ class Split:
     def units(self, rows: NDArray[np.int64], subject: str) -> NDArray[np.str_]:
         """Give the unit of each of a subject's windows."""
         mine = self.table[self.table["subject"] == subject].set_index("window")["unit"]
-        return mine.loc[rows].to_numpy().astype(str)
+        return mine.loc[pd.Index(rows)].to_numpy().astype(str)
 
     def save(self, folder: Path) -> None:
         """Write ``split.csv`` and ``split.json`` (rule and hash)."""
         write_table(folder / "split.csv", self.table)
-        write_json(
-            folder / "split.json", {"unit": self.unit, "rule": self.rule, "seed": self.seed, "hash": self.hash}
-        )
+        write_json(folder / "split.json", {"unit": self.unit, "rule": self.rule, "seed": self.seed, "hash": self.hash})
 
     @classmethod
     def load(cls, folder: Path) -> "Split":

@@ -192,9 +192,7 @@ def _empty_index() -> pd.DataFrame:
 
 
 def _read_index(folder: Path) -> pd.DataFrame:
-    return read_table(
-        folder / "index.csv", required=("stimulus", "shard", "start", "length"), text=("stimulus",)
-    )
+    return read_table(folder / "index.csv", required=("stimulus", "shard", "start", "length"), text=("stimulus",))
 
 
 class Targets:
