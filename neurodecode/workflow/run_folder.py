@@ -29,8 +29,8 @@ class RankingTables:
     ----------
     queries : pandas.DataFrame
         Columns `QUERY_COLUMNS`: the subject, the query's name (unique within the subject), the stimulus shown, the
-        candidate that is right, the unit of the split, the fold and the number of repetitions averaged. Rows of a subject are in the order
-        of the score matrices' rows.
+        candidate that is right, the unit of the split, the fold and the number of repetitions averaged. Rows of a
+        subject are in the order of the score matrices' rows.
     candidates : pandas.DataFrame
         Columns `CANDIDATE_COLUMNS`: the name and a text for people, in the order of the score matrices' columns.
     scores : dict of (model, subject) to ndarray of float32, shape (n_queries, n_candidates)
