@@ -1,0 +1,125 @@
+"""NIfTI images, masks and regions: from volumes on disk to voxels as channels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodecode.core.errors import DataError
+from neurodecode.core.sensors import Sensors
+
+# Two affines are the same grid when they differ by less than this (mm).
+AFFINE_TOLERANCE = 1e-3
+
+
+def load_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Read a NIfTI image whole.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz``.
+
+    Returns
+    -------
+    values : ndarray
+        Three or four dimensions, scaled as the header says.
+    affine : ndarray of shape (4, 4)
+        From voxel indices to millimetres.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, cut or something else.
+    """
+    import nibabel
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        image: Any = nibabel.load(path)
+        return np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
+    except Exception as error:  # nibabel, gzip and zlib each have their own exceptions for a broken file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: not readable as a NIfTI image ({reason})") from error
+
+
+def load_mask(path: Path, shape: tuple[int, ...], affine: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Read a mask and check that it lies on a given grid.
+
+    Parameters
+    ----------
+    path : Path
+        The mask; voxels above zero belong to it.
+    shape : tuple of int
+        The three sizes of the grid.
+    affine : ndarray of shape (4, 4)
+        Its affine in millimetres.
+
+    Returns
+    -------
+    ndarray of bool
+        Of `shape`.
+
+    Raises
+    ------
+    DataError
+        If the grid is another one, or the mask is empty.
+    """
+    values, own = load_image(path)
+    if values.shape != tuple(shape):
+        raise DataError(f"{path}: grid {values.shape}, expected {tuple(shape)}")
+    if np.abs(own - affine).max() > AFFINE_TOLERANCE:
+        raise DataError(f"{path}: its affine is not that of the signals")
+    inside = np.asarray(values > 0)
+    if not inside.any():
+        raise DataError(f"{path}: the mask is empty")
+    return inside
+
+
+def voxel_sensors(
+    inside: NDArray[np.bool_],
+    affine: NDArray[np.float64],
+    *,
+    unit: str,
+    regions: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> Sensors:
+    """Describe the voxels of a mask as channels, in C order of the grid, which is that of ``values[inside]``.
+
+    Parameters
+    ----------
+    inside : ndarray of bool, shape (n_x, n_y, n_z)
+        The mask.
+    affine : ndarray of shape (4, 4)
+        From voxel indices to millimetres.
+    unit : str
+        Unit of the signals.
+    regions : mapping of str to ndarray of bool, optional
+        Masks on the same grid.
+
+    Returns
+    -------
+    Sensors
+        With grid indices, positions in metres and regions.
+
+    Examples
+    --------
+    >>> sensors = voxel_sensors(np.eye(2, dtype=bool)[:, :, None], np.diag([2.0, 2.0, 2.0, 1.0]), unit="percent")
+    >>> sensors.names, sensors.positions.tolist()
+    (('v00_00_00', 'v01_01_00'), [[0.0, 0.0, 0.0], [0.002, 0.002, 0.0]])
+    """
+    grid = np.argwhere(inside)
+    return Sensors(
+        names=tuple("v{:02d}_{:02d}_{:02d}".format(*index) for index in grid.tolist()),
+        kinds=("voxel",) * len(grid),
+        sfreq=0.0,
+        tmin=0.0,
+        unit=unit,
+        positions=(grid @ affine[:3, :3].T + affine[:3, 3]) / 1000,
+        regions={name: np.asarray(mask[inside]) for name, mask in (regions or {}).items()},
+        grid=grid,
+        affine=affine,
+        volume=(inside.shape[0], inside.shape[1], inside.shape[2]),
+    )
