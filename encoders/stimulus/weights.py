@@ -1,6 +1,5 @@
 """Finding, checking and reading the weights of frozen models."""
 
-import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from neurodecode.core.errors import DataError
+from neurodecode.core.files import sha256_of_file
 
 
 def wheel_file(package: str, relative: str, *, distribution: str) -> Path:
@@ -46,23 +46,6 @@ def wheel_file(package: str, relative: str, *, distribution: str) -> Path:
     return path
 
 
-def sha256_of(path: Path) -> str:
-    """Compute the SHA-256 of a file.
-
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def check_sha256(path: Path, expected: str) -> str:
     """Compare a file's SHA-256 with the expected one.
 
@@ -85,7 +68,7 @@ def check_sha256(path: Path, expected: str) -> str:
     """
     if not path.is_file():
         raise DataError(f"weights: {path} does not exist, expected a file with SHA-256 {expected}")
-    digest = sha256_of(path)
+    digest = sha256_of_file(path)
     if digest != expected:
         raise DataError(f"weights: {path} has SHA-256 {digest}, expected {expected}")
     return digest
@@ -116,9 +99,10 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise a dozen kinds of errors on broken files; all mean the same to the user
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"weights: {path} cannot be read as tensors ({reason[:120]}), expected a whole weight file") from error
+    except Exception as error:
+        # The readers raise a dozen kinds of errors on broken files; all mean the same to the user.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise DataError(f"weights: {path} is not a whole file of tensors ({reason})") from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
