@@ -120,7 +120,7 @@ def load_pictures(path: Path) -> list[Pictures]:
         If the file is missing, damaged or lacks an array; the message names it.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
