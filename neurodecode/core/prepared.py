@@ -1,79 +1,21 @@
 """The cache: a study read, preprocessed and proven once, then opened in milliseconds by many processes."""
 
+import multiprocessing
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from neurodecode.core.errors import DataError
-from neurodecode.core.files import (
-    atomic_folder,
-    fingerprint,
-    folder_lock,
-    open_array,
-    read_json,
-    read_table,
-    write_json,
-    write_table,
-)
-from neurodecode.core.recording import TEXT_COLUMNS, WINDOW_COLUMNS, Block, Recording
-from neurodecode.core.sensors import Sensors
+from neurodecode.core.checks import check_channels, check_expected, check_pairing, check_signals
+from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.files import atomic_folder, fingerprint, folder_lock, read_json, write_json
+from neurodecode.core.recording import Recording
 from neurodecode.core.split import Split
 from neurodecode.core.stimuli import Stimuli
+from neurodecode.core.stored_recording import FORMAT, load_recording, save_recording
 from neurodecode.core.study import Study
-
-FORMAT = 1
-
-
-def save_recording(folder: Path, recording: Recording) -> None:
-    """Write a recording as memory-mappable arrays, tables and JSON into an empty folder.
-
-    Continuous blocks are stored time-major, so that a window is one contiguous piece of the file.
-    """
-    names = []
-    for position, (name, block) in enumerate(recording.blocks.items()):
-        data = np.asarray(block.data, dtype=np.float32)
-        stored = np.asfortranarray(data) if data.ndim == 2 else np.ascontiguousarray(data)
-        np.save(folder / f"block-{position:03d}.npy", stored, allow_pickle=False)
-        block.sensors.save(folder / f"sensors-{position:03d}.npz")
-        names.append({"name": name, "shape": list(data.shape)})
-    write_table(folder / "windows.csv", recording.windows)
-    write_json(
-        folder / "recording.json",
-        {
-            "format": FORMAT,
-            "subject": recording.subject,
-            "modality": recording.modality,
-            "simulated": recording.simulated,
-            "flags": list(recording.flags),
-            "blocks": names,
-            "n_windows": len(recording.windows),
-        },
-    )
-
-
-def load_recording(folder: Path) -> Recording:
-    """Open what `save_recording` wrote; a cut or edited file is a DataError that names it."""
-    header = read_json(folder / "recording.json")
-    if header.get("format") != FORMAT:
-        raise DataError(f"{folder / 'recording.json'}: format {header.get('format')}, expected {FORMAT}; prepare again")
-    blocks = {}
-    for position, entry in enumerate(header["blocks"]):
-        path = folder / f"block-{position:03d}.npy"
-        data = open_array(path)
-        if list(data.shape) != entry["shape"] or data.dtype != np.float32:
-            raise DataError(f"{path}: {data.dtype} of shape {data.shape}, expected float32 {tuple(entry['shape'])}")
-        blocks[entry["name"]] = Block(entry["name"], data, Sensors.load(folder / f"sensors-{position:03d}.npz"))
-    windows = read_table(folder / "windows.csv", required=WINDOW_COLUMNS, text=TEXT_COLUMNS)
-    if len(windows) != header["n_windows"]:
-        raise DataError(f"{folder / 'windows.csv'}: {len(windows)} rows, expected {header['n_windows']}")
-    return Recording(
-        header["subject"], header["modality"], blocks, windows, bool(header["simulated"]), tuple(header["flags"])
-    )
 
 
 class PreparedStudy:
@@ -141,54 +83,13 @@ class PreparedStudy:
         return {**self.__dict__, "_recordings": {}}
 
 
-def check_signals(recording: Recording, *, chunk: int = 512) -> None:
-    """Refuse a recording whose windows hold NaN or a channel that never changes.
-
-    Raises
-    ------
-    DataError
-        Naming the subject, the channel and, for NaN, the first window.
-    """
-    low = np.full(recording.n_channels, np.inf, dtype=np.float32)
-    high = np.full(recording.n_channels, -np.inf, dtype=np.float32)
-    for begin in range(0, len(recording.windows), chunk):
-        rows = np.arange(begin, min(begin + chunk, len(recording.windows)))
-        signals = recording.read(rows)
-        finite = np.isfinite(signals).all(axis=2)
-        if not finite.all():
-            row, channel = np.argwhere(~finite)[0]
-            raise DataError(
-                f"{recording.subject}: channel {recording.sensors.names[channel]!r} is not finite in window "
-                f"{begin + row} (run {recording.windows['run'].iloc[begin + row]})"
-            )
-        low = np.minimum(low, signals.min(axis=(0, 2)))
-        high = np.maximum(high, signals.max(axis=(0, 2)))
-    flat = low == high
-    if flat.any():
-        name = recording.sensors.names[int(np.argmax(flat))]
-        raise DataError(f"{recording.subject}: channel {name!r} is flat ({int(flat.sum())} flat of {len(flat)})")
-
-
-def check_pairing(recording: Recording, stimuli: Stimuli) -> str:
-    """Prove that every window names a known stimulus, and compute the digest of the pairing."""
-    names = set(stimuli.names)
-    used = recording.windows["stimulus"].astype(str)
-    unknown = used[(used != "") & ~used.isin(names)]
-    if not unknown.empty:
-        raise DataError(
-            f"{recording.subject}: window {unknown.index[0]} names the stimulus {unknown.iloc[0]!r}, which the study "
-            f"does not have ({len(names)} stimuli)"
-        )
-    pairs = recording.windows[["run", "start", "stimulus"]].astype(str).to_numpy().tolist()
-    return fingerprint(pairs)
-
-
 def prepare_study(
     study: Study,
     folder: Path,
     *,
     subjects: Sequence[str] | None = None,
     sfreq: float | None = None,
+    jobs: int = 1,
     progress: Callable[[str], None] = lambda message: None,
 ) -> PreparedStudy:
     """Read a study, prove its alignment and write the cache, subject by subject; finished subjects are kept.
@@ -203,8 +104,10 @@ def prepare_study(
         All by default.
     sfreq : float, optional
         Sampling rate in Hz to resample to.
+    jobs : int
+        Number of processes, each with a subject of its own.
     progress : callable
-        Told the subject that is being read.
+        Told the subject that is being read; with several processes, the subject that is done.
 
     Returns
     -------
@@ -216,6 +119,8 @@ def prepare_study(
     missing = [subject for subject in wanted if subject not in available]
     if missing:
         raise DataError(f"subject {missing[0]!r} is not in {study.root}, which has {', '.join(available) or 'none'}")
+    if jobs < 1:
+        raise ConfigError(f"jobs: got {jobs}, expected at least 1")
     if not wanted:
         raise DataError(f"{study.root}: no subject of {study.info.name} found")
     key = fingerprint(
@@ -231,25 +136,15 @@ def prepare_study(
         _drop_stale(folder, key)
         folder.mkdir(parents=True, exist_ok=True)
         stimuli = study.stimuli()
-        proof = {}
-        for subject in wanted:
-            if not (folder / subject).is_dir():
-                progress(subject)
-                recording = study.load(subject, sfreq=sfreq)
-                check_pairing(recording, stimuli)
-                check_signals(recording)
-                with atomic_folder(folder / subject) as temporary:
-                    save_recording(temporary, recording)
-            recording = load_recording(folder / subject)
-            used = recording.windows["stimulus"].astype(str)
-            proof[subject] = {
-                "windows": len(recording.windows),
-                "stimuli": int(used[used != ""].nunique()),
-                "pairing": check_pairing(recording, stimuli),
-            }
-        windows: dict[str, pd.DataFrame] = {subject: load_recording(folder / subject).windows for subject in wanted}
+        todo = [subject for subject in wanted if not (folder / subject).is_dir()]
+        _prepare_subjects(study, folder, todo, sfreq, stimuli, jobs=jobs, progress=progress)
+        recordings = {subject: load_recording(folder / subject) for subject in wanted}
+        check_channels(recordings)
+        check_expected(study.info, stimuli, recordings, n_subjects=len(available))
+        split = study.split({subject: recording.windows for subject, recording in recordings.items()})
+        proof = {subject: _proof(recording, stimuli, split) for subject, recording in recordings.items()}
         stimuli.save(folder / "stimuli.csv")
-        study.split(windows).save(folder)
+        split.save(folder)
         write_json(
             folder / "study.json",
             {
@@ -263,6 +158,63 @@ def prepare_study(
             },
         )
     return PreparedStudy(folder)
+
+
+def _prepare_subjects(
+    study: Study,
+    folder: Path,
+    subjects: Sequence[str],
+    sfreq: float | None,
+    stimuli: Stimuli,
+    *,
+    jobs: int,
+    progress: Callable[[str], None],
+) -> None:
+    """Read and write each subject, in this process or in several."""
+    if min(jobs, len(subjects)) <= 1:
+        for subject in subjects:
+            progress(subject)
+            _prepare_subject(study, folder, subject, sfreq, stimuli)
+        return
+    # A fresh interpreter for each: the libraries that read recordings hold threads, which do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(subjects)), mp_context=context) as pool:
+        try:
+            running = {
+                pool.submit(_prepare_subject, study, folder, subject, sfreq, stimuli): subject for subject in subjects
+            }
+            for finished in as_completed(running):
+                finished.result()
+                progress(running[finished])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _prepare_subject(study: Study, folder: Path, subject: str, sfreq: float | None, stimuli: Stimuli) -> None:
+    recording = study.load(subject, sfreq=sfreq)
+    check_pairing(recording, stimuli)
+    check_signals(recording)
+    with atomic_folder(folder / subject) as temporary:
+        save_recording(temporary, recording)
+
+
+def _proof(recording: Recording, stimuli: Stimuli, split: Split) -> dict[str, Any]:
+    """Put into plain values what was proven of a subject, read back from the cache."""
+    windows = recording.windows
+    used = windows["stimulus"].astype(str)
+    parts = {part: len(split.rows(recording.subject, part)) for part in ("train", "val", "test")}
+    return {
+        "windows": len(windows),
+        "stimuli": int(used[used != ""].nunique()),
+        "runs": len(windows[["session", "run"]].drop_duplicates()),
+        "channels": recording.n_channels,
+        "times": recording.n_times,
+        "sfreq": recording.sensors.sfreq,
+        "pairing": check_pairing(recording, stimuli),
+        "split": parts,
+        "flags": list(recording.flags),
+    }
 
 
 def _source_fingerprint(root: Path) -> str:
@@ -280,6 +232,9 @@ def _drop_stale(folder: Path, key: str) -> None:
     """Remove what was prepared from another source or with other steps."""
     marker = folder / "key.json"
     if marker.exists() and read_json(marker).get("key") == key:
+        # What a killed process left; nobody else is writing while the lock is held.
+        for path in folder.glob(".*.part*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         return
     if folder.is_dir():
         names = sorted(path.name for path in folder.iterdir())
