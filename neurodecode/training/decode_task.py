@@ -1,0 +1,307 @@
+"""The task ``decode``: brain to target."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neurodecode.core.errors import ConfigError, MismatchError
+from neurodecode.encoders.brain.batches import SubjectBatch
+from neurodecode.encoders.brain.outputs import EncoderOutput
+from neurodecode.evaluation.ranks import ranks_from_scores
+from neurodecode.training.batches import Batch
+from neurodecode.training.objectives import RETRIEVAL, Objective, ObjectiveSum, side_by_side
+from neurodecode.training.preparation import Preparation, require_same_interface
+from neurodecode.training.presets import preset
+from neurodecode.training.task import OptimizerFactory, Schedule, Task
+
+EncoderFactory = Callable[[dict[str, int], int, dict[str, int | list[int]]], nn.Module]
+ImageSideFactory = Callable[[dict[str, int | list[int]]], nn.Module]
+
+
+class DecodeTask(Task):
+    """Train an encoder of brain signals to give the embedding of what was seen or heard.
+
+    Parameters
+    ----------
+    encoder : callable
+        Builds the encoder from the subjects' numbers of channels, the number of time points and the sizes of the
+        targets. It has no default, so that weights are never loaded into another network than the one they were
+        trained in.
+    interface : dict
+        What the data is like; linked from the data module.
+    objectives : list of Objective, or str
+        Terms of the loss, or the name of a preset.
+    image_side : callable or None
+        Builds a learned map of the stimulus's targets into a space of its own; the encoder then gets a head
+        ``retrieval`` of its width.
+    score_heads : list of str or None
+        Heads compared by cosine, side by side, for the validation metrics; None takes ``retrieval`` where there is one,
+        otherwise all targets.
+    optimizer, schedule, warm_up, seed
+        See :class:`neurodecode.training.task.Task`.
+
+    Notes
+    -----
+    Logged are ``train/loss`` and each part of it, and for validation and test ``loss``, ``top5`` and ``mrr`` (mean
+    reciprocal rank) among the candidates of that part, averaged over subjects. They steer training; the scores that
+    are reported come from ``neurodecode retrieve``.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderFactory,
+        interface: dict[str, Any],
+        objectives: list[Objective] | str = "ubp",
+        image_side: ImageSideFactory | None = None,
+        score_heads: list[str] | None = None,
+        optimizer: OptimizerFactory | None = None,
+        schedule: Schedule = "constant",
+        warm_up: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(optimizer, schedule, warm_up, seed)
+        self.save_hyperparameters()
+        self.interface = interface
+        targets: dict[str, int | list[int]] = {
+            name: int(target["size"]) for name, target in interface["targets"].items()
+        }
+        self.image_side = None if image_side is None else image_side(targets)
+        sizes = dict(targets)
+        if self.image_side is not None:
+            sizes[RETRIEVAL] = int(self.image_side.out_features)  # type: ignore[arg-type]
+        n_channels = {name: int(subject["n_channels"]) for name, subject in interface["subjects"].items()}
+        self.encoder = encoder(n_channels, int(interface["n_times"]), sizes)
+        if not isinstance(self.encoder, nn.Module):
+            raise ConfigError(f"encoder: got a {type(self.encoder).__name__}, expected an nn.Module")
+        self.objectives = ObjectiveSum(preset(objectives) if isinstance(objectives, str) else objectives)
+        self.score_heads = score_heads or ([RETRIEVAL] if self.image_side is not None else list(targets))
+        unknown = [head for head in self.score_heads if head not in sizes]
+        if unknown:
+            raise ConfigError(f"score_heads: got {unknown[0]!r}, expected some of {', '.join(sizes)}")
+        self.preparation: Preparation | None = None
+        self._answers: list[tuple[Batch, EncoderOutput, dict[str, Tensor]]] = []
+
+    # -- checkpoints ------------------------------------------------------------------------------------------
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the encoder, and the image side where there is one."""
+        networks: dict[str, nn.Module] = {"encoder": self.encoder}
+        if self.image_side is not None:
+            networks["image_side"] = self.image_side
+        return networks
+
+    def record(self) -> dict[str, Any]:
+        """Return the fitted transforms and target reductions."""
+        preparation = self._found_preparation()
+        if preparation is None:
+            raise ConfigError("data: got a data module that fits no transforms, expected BrainDataModule or the like")
+        return preparation.state()
+
+    def take_record(self, record: dict[str, Any], *, what: str) -> None:
+        """Compare subjects, channels, targets and fold with the data; take the fitted state."""
+        preparation = Preparation.from_state(record)
+        require_same_interface(preparation.interface, self.interface, what=what)
+        self.preparation = preparation
+        use = getattr(getattr(self._trainer, "datamodule", None), "use", None)
+        if callable(use):
+            use(preparation)
+
+    def _found_preparation(self) -> Preparation | None:
+        if self.preparation is None and self._trainer is not None:
+            prepare = getattr(getattr(self._trainer, "datamodule", None), "prepare_fold", None)
+            self.preparation = prepare() if callable(prepare) else None
+        return self.preparation
+
+    # -- steps ------------------------------------------------------------------------------------------------
+
+    def forward(self, groups: list[SubjectBatch]) -> EncoderOutput:
+        """Encode subject groups; see the encoder."""
+        output: EncoderOutput = self.encoder(groups)
+        return output
+
+    def references(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what the heads are compared with: the targets, and what the image side makes of them."""
+        references = dict(targets)
+        if self.image_side is not None:
+            references[RETRIEVAL] = self.image_side(targets)
+        return references
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the weighted sum of the objectives, and log its parts."""
+        progress = self.progress
+        batch = self.objectives.before_encoder(batch, progress)
+        total: Tensor
+        total, parts = self.objectives(self(batch.groups), self.references(batch.targets), batch, progress)
+        if not torch.isfinite(total):
+            raise ConfigError(
+                f"loss: got {float(total.detach())} at step {self.global_step}, expected a finite number; "
+                "lower the learning rate or clip gradients"
+            )
+        self._log("train", {"loss": total.detach(), **parts}, len(batch))
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the predictions of a validation batch."""
+        self._answer(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the predictions of a test batch."""
+        self._answer(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss and retrieval among the validation candidates."""
+        self._conclude("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log loss and retrieval among the test candidates."""
+        self._conclude("test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Return embeddings in the targets' own spaces, and who and what they belong to.
+
+        Returns
+        -------
+        dict
+            ``embeddings``: array ``(n_trials, *space.shape)`` for every target, and ``retrieval`` in the learned
+            space where there is one; ``subject``, ``candidate``, ``repetitions``, ``item``: one entry a row.
+        """
+        output = self(batch.groups)
+        return {
+            "embeddings": self._restored(output),
+            "subject": batch.subjects,
+            "candidate": list(batch.candidates),
+            "repetitions": batch.repetitions.tolist(),
+            "item": batch.items.tolist(),
+        }
+
+    def _log(self, part: str, values: Mapping[str, Tensor | float], n_rows: int) -> None:
+        for name, value in values.items():
+            self.log(
+                f"{part}/{name}",
+                value,
+                on_step=False,
+                on_epoch=True,
+                prog_bar=name in ("loss", "top5"),
+                batch_size=n_rows,
+                sync_dist=True,
+            )
+
+    def _answer(self, batch: Batch) -> None:
+        self._answers.append((batch, self(batch.groups), self.references(batch.targets)))
+
+    def _conclude(self, part: Literal["val", "test"]) -> None:
+        answers, self._answers = self._answers, []
+        if not answers:
+            return
+        n_rows = sum(len(batch) for batch, _, _ in answers)
+        # The last objectives are those that count at the end of training.
+        losses = [self.objectives(output, references, batch, 1.0)[0] for batch, output, references in answers]
+        loss = sum(float(loss) * len(batch) for loss, (batch, _, _) in zip(losses, answers, strict=True)) / n_rows
+        brain = torch.cat([side_by_side(output.heads, self.score_heads) for _, output, _ in answers])
+        image = torch.cat([side_by_side(references, self.score_heads) for _, _, references in answers])
+        metrics = retrieval_metrics(
+            brain.float().cpu().numpy(),
+            image.float().cpu().numpy(),
+            np.array([subject for batch, _, _ in answers for subject in batch.subjects]),
+            np.array([candidate for batch, _, _ in answers for candidate in batch.candidates]),
+        )
+        self._log(part, {"loss": loss, **metrics}, n_rows)
+
+    def _restored(self, output: EncoderOutput) -> dict[str, NDArray[np.float32]]:
+        preparation = self._found_preparation()
+        if preparation is None:
+            raise ConfigError("checkpoint: got none, expected one with the fitted targets")
+        embeddings = {}
+        for name, prediction in output.heads.items():
+            values = prediction.detach().float().cpu().numpy()
+            if name in preparation.reductions:
+                values = preparation.reductions[name].restore(values).reshape(-1, *preparation.space(name).shape)
+            embeddings[name] = values
+        return embeddings
+
+    # -- from Python ------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def decode(
+        self, subject: str, signals: NDArray[np.float32], *, batch_size: int = 1024
+    ) -> dict[str, NDArray[np.float32]]:
+        """Decode signals of one subject.
+
+        Parameters
+        ----------
+        subject : str
+            One of the subjects the encoder was trained for.
+        signals : ndarray of float32, shape (n_trials, n_channels, n_times)
+            As they are in the prepared study; the transforms fitted in training are applied here.
+        batch_size : int
+            Trials at a time.
+
+        Returns
+        -------
+        dict of str to ndarray of float32, shape (n_trials, *space.shape)
+            An embedding in the target's own space for every target; ``retrieval`` in the learned space, if any.
+
+        Raises
+        ------
+        MismatchError
+            For an unknown subject or signals of another shape.
+        """
+        if self.preparation is None:
+            raise MismatchError("decode: got a task without fitted transforms, expected one loaded from a checkpoint")
+        self.eval()
+        parts = []
+        for begin in range(0, len(signals), batch_size):
+            prepared = self.preparation.apply(subject, np.asarray(signals[begin : begin + batch_size], np.float32))
+            group = SubjectBatch(subject, torch.from_numpy(prepared).to(self.device))
+            parts.append(self._restored(self([group])))
+        if not parts:
+            raise MismatchError("signals: got no trial, expected at least one")
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def retrieval_metrics(
+    brain: NDArray[np.float32], image: NDArray[np.float32], subjects: NDArray[np.str_], candidates: NDArray[np.str_]
+) -> dict[str, float]:
+    """Compute how well each subject's predictions find their stimulus among all of them, by cosine.
+
+    Parameters
+    ----------
+    brain, image : ndarray of shape (n_rows, dim)
+        Predictions and what they should be.
+    subjects, candidates : ndarray of str, shape (n_rows,)
+        Whose prediction, and of what.
+
+    Returns
+    -------
+    dict of str to float
+        ``mrr``, the mean reciprocal rank, and ``top5`` where there are more than five candidates; means over subjects.
+        Empty if there is but one candidate.
+
+    Examples
+    --------
+    >>> found = retrieval_metrics(np.eye(7), np.eye(7), np.array(["a"] * 7), np.arange(7).astype(str))
+    >>> found["top5"], found["mrr"]
+    (1.0, 1.0)
+    """
+    names, first = np.unique(candidates, return_index=True)
+    if len(names) < 2:
+        return {}
+    gallery = _unit_rows(image[first])
+    values: dict[str, list[float]] = {}
+    for subject in np.unique(subjects):
+        rows = subjects == subject
+        scores = _unit_rows(brain[rows]) @ gallery.T
+        ranks = ranks_from_scores(scores, candidates[rows].tolist(), names.tolist())
+        values.setdefault("mrr", []).append(float(ranks.reciprocal_rank().mean()))
+        if len(names) > 5:
+            values.setdefault("top5", []).append(float(ranks.top_k(5).mean()))
+    return {name: float(np.mean(found)) for name, found in values.items()}
+
+
+def _unit_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(norms > 0, norms, 1.0), dtype=np.float32)

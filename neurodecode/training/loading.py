@@ -1,0 +1,154 @@
+"""Reading batches: which items now, and their signals and targets."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, Sampler
+
+from neurodecode.core.prepared import PreparedStudy
+from neurodecode.encoders.brain.batches import SubjectBatch
+from neurodecode.training.batches import Batch
+from neurodecode.training.gathering import world
+from neurodecode.training.items import Averaging, Items, draw_repetitions, plan_batches
+from neurodecode.training.preparation import Preparation
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """Which items a batch holds, and the seed of its draws.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Positions in the table of items, sorted by subject.
+    seed : tuple of int
+        Different for every epoch, process and batch.
+    """
+
+    rows: NDArray[np.int64]
+    seed: tuple[int, ...]
+
+
+class RequestSampler(Sampler[BatchRequest]):
+    """Yield a request a batch, in an order that depends on the seed and the epoch alone.
+
+    Parameters
+    ----------
+    subjects : ndarray of str
+        Subject of every item.
+    batch_size : int
+        Most items in a batch of one process.
+    shuffle : bool
+        Whether the order is drawn anew in every epoch.
+    seed : int
+        Seed.
+    share : bool
+        Deal the batches to the processes; otherwise each process gets all of them.
+    """
+
+    def __init__(
+        self, subjects: NDArray[np.str_], *, batch_size: int, shuffle: bool, seed: int, share: bool = True
+    ) -> None:
+        self.subjects = subjects
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.share = share
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take note of the epoch; the trainer calls it."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        """Yield this process's requests."""
+        rank, processes = world() if self.share else (0, 1)
+        shares = plan_batches(
+            self.subjects,
+            batch_size=self.batch_size,
+            shuffle=self.shuffle,
+            generator=np.random.default_rng([self.seed, self.epoch]),
+            processes=processes,
+        )
+        for position, rows in enumerate(shares[rank]):
+            yield BatchRequest(rows, (self.seed, self.epoch, rank, position))
+
+    def __len__(self) -> int:
+        """Return the number of batches of one process."""
+        processes = world()[1] if self.share else 1
+        return ceil(ceil(len(self.subjects) / processes) / self.batch_size)
+
+
+class ItemDataset(Dataset[Batch]):
+    """Read whole batches from memory maps.
+
+    Parameters
+    ----------
+    study : PreparedStudy
+        Opened lazily, in every worker anew.
+    items : Items
+        What can be asked for.
+    preparation : Preparation
+        Fitted transforms.
+    targets : dict of str to Tensor of shape (n_candidates, ...)
+        Reduced targets by name, one row a candidate; empty for none.
+    candidates : list of str
+        Names of the rows of the targets.
+    averaging : int or str
+        See :func:`neurodecode.training.items.draw_repetitions`.
+    """
+
+    def __init__(
+        self,
+        study: PreparedStudy,
+        items: Items,
+        preparation: Preparation,
+        targets: Mapping[str, torch.Tensor],
+        candidates: list[str],
+        averaging: Averaging,
+    ) -> None:
+        self.study = study
+        self.items = items
+        self.preparation = preparation
+        self.targets = dict(targets)
+        self.averaging: Averaging = averaging
+        place = {name: position for position, name in enumerate(candidates)}
+        self.names = items.table["candidate"].astype(str).tolist()
+        self.candidate_index = np.array([place[name] for name in self.names], dtype=np.int64)
+        self.subjects = items.table["subject"].to_numpy().astype(str)
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.items)
+
+    def __getitem__(self, request: BatchRequest) -> Batch:
+        """Read a batch: average the drawn repetitions of every item, then transform."""
+        generator = np.random.default_rng(request.seed)
+        drawn = [draw_repetitions(self.items.windows[row], self.averaging, generator) for row in request.rows]
+        subjects = self.subjects[request.rows]
+        groups = []
+        for subject in dict.fromkeys(subjects):
+            members = np.flatnonzero(subjects == subject)
+            signals = self.study.recording(str(subject)).read_averaged([drawn[member] for member in members])
+            groups.append(
+                SubjectBatch(str(subject), torch.from_numpy(self.preparation.apply(str(subject), signals)))
+            )
+        index = torch.from_numpy(self.candidate_index[request.rows])
+        return Batch(
+            groups=groups,
+            targets={name: values[index] for name, values in self.targets.items()},
+            candidates=[self.names[row] for row in request.rows],
+            candidate_index=index,
+            repetitions=torch.tensor([len(windows) for windows in drawn], dtype=torch.int64),
+            items=torch.from_numpy(request.rows),
+        )
+
+
+def as_it_is(batch: Any) -> Any:
+    """Return the batch: the data set has put it together already."""
+    return batch
