@@ -246,4 +246,4 @@ def _drop_stale(folder: Path, key: str) -> None:
     write_json(marker, {"key": key})
 
 
-_OWN = ("key.json", "study.json", "stimuli.csv", "split.csv", "split.json")
+_OWN = ("key.json", "proof.json", "study.json", "stimuli.csv", "split.csv", "split.json")

@@ -78,7 +78,8 @@ def main() -> None:
             layout = "epoched" if epoched else "continuous"
             print(
                 f"{N_TRIALS} random trials, {N_CHANNELS} x {n_times}, {layout}: {warm:.1f} ms from the cache "
-                f"(best {best:.1f}), {memory:.1f} ms from memory; target {TARGET_MS:.0f} ms: {'met' if warm < TARGET_MS else 'MISSED'}"
+                f"(best {best:.1f}), {memory:.1f} ms from memory; "
+                f"target {TARGET_MS:.0f} ms: {'met' if warm < TARGET_MS else 'MISSED'}"
             )
 
 
