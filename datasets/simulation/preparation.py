@@ -1,0 +1,236 @@
+"""What a linear preprocessing does to the known responses and to the known noise.
+
+Filtering and resampling act on time alone and are the same for every channel; a common reference acts on the channels
+alone. So a prepared epoch is `space @ epoch @ time.T`, and the noise keeps its structure space x time. Both matrices
+are found by pushing unit vectors through the very functions that prepare the data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from neurodecode.core.errors import DataError
+from neurodecode.datasets.simulation.noise import autocovariance
+from neurodecode.datasets.simulation.settings import WINDOW_DURATION, WINDOW_START
+from neurodecode.datasets.simulation.truth import Truth
+
+#: A continuous array (n_channels, n_samples) at a rate (Hz) becomes another at another rate.
+Temporal = Callable[[NDArray[np.float64], float], tuple[NDArray[np.float64], float]]
+
+#: Directions of the noise with less than this share of the greatest variance are dropped: rounding rules them.
+RANK_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Responses and noise of one subject as they are after preprocessing.
+
+    Attributes
+    ----------
+    topographies : array of shape (n_channels, n_sources), float64
+        After the spatial step.
+    timecourses : array of shape (n_sources, n_times), float64
+        After the temporal step, cut to the window.
+    noise_space : array of shape (n_channels, n_channels), float64
+        Covariance of one trial over the channels.
+    noise_time : array of shape (n_times, n_times), float64
+        Covariance over time; the covariance of an epoch is the product of the two.
+    """
+
+    topographies: NDArray[np.float64]
+    timecourses: NDArray[np.float64]
+    noise_space: NDArray[np.float64]
+    noise_time: NDArray[np.float64]
+
+
+def prepare(
+    truth: Truth,
+    temporal: Temporal | None = None,
+    space: NDArray[np.float64] | None = None,
+    *,
+    start: float = WINDOW_START,
+    duration: float = WINDOW_DURATION,
+    margin: float = 3.0,
+) -> Prepared:
+    """Push the known responses and the known noise through a preprocessing.
+
+    Parameters
+    ----------
+    truth : Truth
+        One subject.
+    temporal : callable, optional
+        Maps `(array of shape (n_channels, n_samples), rate)` to the same at another rate. It must be linear, treat all
+        channels alike, be independent of the position in the run (up to the output grid), and keep the first sample in
+        place. None: nothing is done.
+    space : array of shape (n_channels_out, n_channels), optional
+        The spatial step, such as `average_reference(n_channels)`. None: nothing is done.
+    start, duration : float
+        The window from the onset (s).
+    margin : float
+        Seconds of signal on either side of the window that may enter it through the filter.
+
+    Returns
+    -------
+    Prepared
+        Responses and noise.
+
+    Raises
+    ------
+    DataError
+        If the function is not linear.
+    """
+    topographies, noise_space = truth.topographies, truth.noise_space
+    if space is not None:
+        topographies, noise_space = space @ topographies, space @ noise_space @ space.T
+    if truth.spectrum is None:
+        return Prepared(topographies, truth.timecourses, noise_space, np.ones((1, 1)))
+    operator, first = _time_operator(truth.sfreq, temporal, start, duration, margin)
+    n_samples = operator.shape[1]
+    courses = np.zeros((len(truth.timecourses), n_samples))
+    courses[:, -first : -first + truth.timecourses.shape[1]] = truth.timecourses[:, : n_samples + first]
+    covariance = scipy.linalg.toeplitz(autocovariance(n_samples, truth.sfreq, truth.spectrum))
+    return Prepared(topographies, courses @ operator.T, noise_space, operator @ covariance @ operator.T)
+
+
+def _time_operator(
+    sfreq: float, temporal: Temporal | None, start: float, duration: float, margin: float
+) -> tuple[NDArray[np.float64], int]:
+    """Build the matrix from samples around an onset to the window, and say where its first column lies (samples)."""
+    # A whole number of seconds before the onset keeps the onset on the output grid, as it is in the data.
+    before = int(np.ceil(margin - min(start, 0.0))) * round(sfreq)
+    after = round((start + duration + margin) * sfreq)
+    n_samples = before + after
+    identity = np.eye(n_samples)
+    if temporal is None:
+        prepared, rate = identity, sfreq
+    else:
+        prepared, rate = temporal(identity, sfreq)
+        generator = np.random.default_rng(0)
+        mixture = generator.standard_normal((1, n_samples))
+        direct = temporal(mixture, sfreq)[0]
+        if not np.allclose(direct, mixture @ prepared, atol=1e-4 * float(np.abs(direct).max())):
+            raise DataError("temporal: expected a linear function that treats all channels alike")
+    begin = round((before / sfreq + start) * rate)
+    operator = prepared[:, begin : begin + round(duration * rate)].T
+    return np.asarray(operator, dtype=np.float64), -before
+
+
+def average_reference(n_channels: int) -> NDArray[np.float64]:
+    """Build the matrix that subtracts the mean over the channels.
+
+    Parameters
+    ----------
+    n_channels : int
+        How many channels.
+
+    Returns
+    -------
+    array of shape (n_channels, n_channels), float64
+        The projector.
+
+    Examples
+    --------
+    >>> average_reference(2).tolist()
+    [[0.5, -0.5], [-0.5, 0.5]]
+    """
+    return np.eye(n_channels) - 1.0 / n_channels
+
+
+def inverse_root(covariance: NDArray[np.float64], tolerance: float = RANK_TOLERANCE) -> NDArray[np.float64]:
+    """Symmetric inverse square root of a covariance; directions without variance are projected out.
+
+    Parameters
+    ----------
+    covariance : array of shape (n, n)
+        Symmetric, positive semidefinite.
+    tolerance : float
+        Eigenvalues below this share of the greatest count as zero.
+
+    Returns
+    -------
+    array of shape (n, n), float64
+        The pseudo-inverse of the square root.
+
+    Examples
+    --------
+    >>> inverse_root(np.diag([4.0, 0.0])).tolist()
+    [[0.5, 0.0], [0.0, 0.0]]
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > tolerance * values[-1]
+    root: NDArray[np.float64] = (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
+    return root
+
+
+@dataclass(frozen=True, eq=False)
+class Whitened:
+    """The known responses in units of the noise, and the way to bring data there.
+
+    Attributes
+    ----------
+    basis : array of shape (n_sources, n_outputs), float64
+        The response of each source at activation one, flattened over channel and time.
+    noise_variance : array of shape (n_outputs,), float64
+        Variance of one trial's noise; one unless the preprocessing lowers the rank.
+    space, time : arrays of shape (n_channels, n_channels) and (n_times, n_times), float64
+        The whitening matrices.
+    """
+
+    basis: NDArray[np.float64]
+    noise_variance: NDArray[np.float64]
+    space: NDArray[np.float64]
+    time: NDArray[np.float64]
+
+    def apply(self, epochs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Whiten epochs.
+
+        Parameters
+        ----------
+        epochs : array of shape (n_epochs, n_channels, n_times)
+            Prepared signals in the units of the truth.
+
+        Returns
+        -------
+        array of shape (n_epochs, n_channels * n_times), float64
+            The same in units of the noise.
+
+        Raises
+        ------
+        DataError
+            If channels or times do not fit the truth.
+        """
+        expected = (len(self.space), len(self.time))
+        if epochs.ndim != 3 or epochs.shape[1:] != expected:
+            raise DataError(f"epochs: expected (n_epochs, {expected[0]}, {expected[1]}), got {epochs.shape}")
+        whitened = np.matmul(np.matmul(self.space, epochs), self.time)
+        return np.asarray(whitened, dtype=np.float64).reshape(len(epochs), -1)
+
+
+def whiten(prepared: Prepared) -> Whitened:
+    """Whiten responses by the true covariance of the noise.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        Responses and noise after preprocessing.
+
+    Returns
+    -------
+    Whitened
+        Responses in units of the noise.
+
+    Examples
+    --------
+    >>> prepared = Prepared(np.array([[2.0]]), np.array([[1.0, 3.0]]), np.array([[4.0]]), np.eye(2))
+    >>> whiten(prepared).basis.tolist()
+    [[1.0, 3.0]]
+    """
+    space, time = inverse_root(prepared.noise_space), inverse_root(prepared.noise_time)
+    basis = np.einsum("cs,st->sct", space @ prepared.topographies, prepared.timecourses @ time)
+    # With full rank the whitened noise has unit variance; without, its covariance is a projector.
+    over_channels = ((space @ prepared.noise_space) * space).sum(axis=1)
+    over_times = ((time @ prepared.noise_time) * time).sum(axis=1)
+    return Whitened(basis.reshape(len(basis), -1), np.outer(over_channels, over_times).ravel(), space, time)
