@@ -211,10 +211,13 @@ def leave_one_out_split(
     if min(len(order) for order in orders.values()) < validation_units + 2:
         raise ConfigError(f"split: leaving one {unit} out with {validation_units} to validate needs more {unit}s")
     columns_of_folds = {f"fold_{fold}": np.full(len(table), "", dtype=object) for fold in range(n_folds)}
+    units = table["unit"].to_numpy().astype(str)
+    shuffled: list[str] = []
     for subject, order in orders.items():
         mine = (table["subject"] == subject).to_numpy()
-        units = table["unit"].to_numpy().astype(str)
-        shuffled = [order[index] for index in generator.permutation(len(order))]
+        # Subjects that are units themselves share one order, so that all rows agree on who validates.
+        if unit != "subject" or not shuffled:
+            shuffled = [order[index] for index in generator.permutation(len(order))]
         for fold, test in enumerate(order):
             at = shuffled.index(test)
             validation = {shuffled[(at + step) % len(shuffled)] for step in range(1, validation_units + 1)}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodecode.core.errors import DataError
@@ -35,12 +35,14 @@ PLAIN = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.dictionaries(st.text(), PLAIN, min_size=2, max_size=5))
 def test_fingerprint_ignores_the_order_of_keys(value: dict[str, object]) -> None:
     turned = dict(reversed(list(value.items())))
     assert fingerprint(value) == fingerprint(turned)
 
 
+@settings(deadline=None, max_examples=40)
 @given(PLAIN, PLAIN)
 def test_fingerprint_tells_values_apart(first: object, second: object) -> None:
     import json
@@ -187,6 +189,7 @@ def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(NAMES, min_size=1, max_size=6))
 def test_text_columns_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     path = tmp_path_factory.mktemp("table") / "names.csv"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodecode.core.errors import DataError
@@ -48,6 +48,7 @@ def continuous(order: str = "C") -> tuple[Recording, np.ndarray]:
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
+@settings(deadline=None, max_examples=40)
 @given(rows=st.lists(st.integers(0, 4), min_size=1, max_size=12))
 def test_read_equals_slicing(order: str, rows: list[int]) -> None:
     recording, expected = continuous(order)
@@ -145,6 +146,7 @@ def test_windows_of_different_lengths_have_no_common_length() -> None:
         mixed.read([0])
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=1, max_size=12), st.data())
 def test_groups_cover_the_rows_once(names: list[str], data: st.DataObject) -> None:
     table = pd.DataFrame({"stimulus": names})
