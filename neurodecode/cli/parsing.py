@@ -95,7 +95,8 @@ def normalise(function: Callable[..., None], arguments: Sequence[str]) -> list[s
     """Rewrite the shorter spellings people use into the ones the parser reads.
 
     ``--force`` alone means true and ``--no-force`` false; a list may be given as ``--subjects a b`` or ``a,b``;
-    configuration files are moved to the front, so that options typed on the command line win over them.
+    configuration files are moved to the front, so that options typed on the command line win over them. Words before
+    the first option stand for the parameters of `function` that are not keyword-only, in their order.
 
     Parameters
     ----------
@@ -111,14 +112,18 @@ def normalise(function: Callable[..., None], arguments: Sequence[str]) -> list[s
 
     Examples
     --------
-    >>> def run(*, force: bool = False, subjects: list[str] | None = None) -> None: ...
-    >>> normalise(run, ["--subjects", "sub-01", "sub-02", "--force"])
-    ['--subjects=["sub-01", "sub-02"]', '--force=true']
+    >>> def run(study: str, *, force: bool = False, subjects: list[str] | None = None) -> None: ...
+    >>> normalise(run, ["haxby_slice", "--subjects", "sub-01", "sub-02", "--force"])
+    ['--study=haxby_slice', '--subjects=["sub-01", "sub-02"]', '--force=true']
     """
     kinds = {_option(name): annotation for name, annotation in _annotations(function).items()}
     configs: list[str] = []
     options: list[str] = []
     waiting = list(arguments)
+    for name, parameter in inspect.signature(function).parameters.items():
+        if not waiting or waiting[0].startswith("-") or parameter.kind is parameter.KEYWORD_ONLY:
+            break
+        options.append(f"{_option(name)}={waiting.pop(0)}")
     while waiting:
         word = waiting.pop(0)
         option, has_value, value = word.partition("=")

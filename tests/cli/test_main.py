@@ -233,6 +233,19 @@ def test_required_options_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert capsys.readouterr().err == "neurodecode needy: error: missing --study, --count\n"
 
 
+def test_first_word_may_stand_for_the_first_parameter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "neurodecode_first_command.py").write_text(
+        "def run(study: str, *, count: int = 1) -> None:\n    '''Work.'''\n    print(study, count)\n"
+    )
+    monkeypatch.setattr(commands, "COMMANDS", (commands.Command("W", "work", "neurodecode_first_command", "works"),))
+    assert main(["work", "haxby_slice", "--count", "2"]) == 0
+    assert capsys.readouterr().out == "haxby_slice 2\n"
+    assert main(["work", "haxby_slice", "muse_n170"]) == 2
+    assert capsys.readouterr().err == "neurodecode work: error: unexpected argument 'muse_n170'; options start with --\n"
+
+
 def test_unexpected_errors_name_their_type_and_debug(sample: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--trouble", "bug"]) == 1
     line = "neurodecode sample: error: ZeroDivisionError: division by zero (add --debug for the traceback)\n"
