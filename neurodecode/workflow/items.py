@@ -122,7 +122,9 @@ def draw_repetitions(recording: Recording, rows: NDArray[np.int64], count: int, 
         raise DataError(
             f"{recording.subject}: {count} repetitions asked for, a stimulus has {min(len(group) for group in groups)}"
         )
-    return np.sort(np.concatenate([generator.choice(group, count, replace=False) for group in groups]))
+    drawn = np.concatenate([generator.choice(group, count, replace=False) for group in groups])
+    positions: NDArray[np.int64] = np.sort(drawn)
+    return positions
 
 
 def part_rows(prepared: PreparedStudy, subject: str, part: Part, *, fold: int = 0) -> NDArray[np.int64]:
