@@ -95,7 +95,8 @@ def dipole_sources(
     courses: list[NDArray[np.float64]] = []
     for index in np.ndindex(n_layers, n_dipoles, n_courses):
         layer, dipole, course = index
-        wave = time_course(times, latencies[index], settings.widths[course], frequencies[index], phases[index])
+        frequency, phase = float(frequencies[index]), float(phases[index])
+        wave = time_course(times, latencies[index], settings.widths[course], frequency, phase)
         names.append(layers[layer])
         topographies.append(settings.moment * gains[index] * fields[:, layer, dipole])
         courses.append(wave)

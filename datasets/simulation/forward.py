@@ -110,4 +110,5 @@ def background_covariance(
     fields = np.einsum("cdk,dk->cd", gain, orientations)
     covariance = fields @ fields.T
     covariance /= np.trace(covariance) / len(covariance)
-    return (1.0 - sensor_share) * covariance + sensor_share * np.eye(len(covariance))
+    mixed: NDArray[np.float64] = (1.0 - sensor_share) * covariance + sensor_share * np.eye(len(covariance))
+    return mixed

@@ -88,7 +88,7 @@ def add_artefacts(signal: NDArray[np.float32], truth: Truth, generator: np.rando
     level = float(np.sqrt(np.diag(truth.noise_space).mean()))
     times = np.arange(n_samples) / truth.sfreq
     hum = np.sin(2 * np.pi * HUM_FREQUENCY * times + generator.uniform(0, 2 * np.pi))
-    gains = HUM_AMPLITUDE * level * generator.uniform(0.5, 1.5, n_channels)
+    gains: NDArray[np.float64] = HUM_AMPLITUDE * level * generator.uniform(0.5, 1.5, (n_channels,))
     signal = signal + (gains[:, None] * hum).astype(np.float32)
     knots = np.arange(0.0, times[-1] + 2 * DRIFT_TIME, DRIFT_TIME)
     for channel in range(n_channels):

@@ -33,7 +33,7 @@ WINDOW_START: Final = 0.0
 WINDOW_DURATION: Final = 0.8
 
 #: Root mean square of the noise of one trial, averaged over the sensors: volts, tesla, and per cent of the baseline.
-NOISE_LEVEL: Final[dict[str, float]] = {"eeg": 1.04e-5, "meg": 300e-15, "fmri": 1.0}
+NOISE_LEVEL: Final[dict[str, float]] = {"eeg": 1.04e-5, "meg": 2.28e-12, "fmri": 1.0}
 
 #: The modalities that can be simulated.
 MODALITIES: Final = ("eeg", "meg", "fmri")

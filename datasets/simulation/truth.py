@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,8 +177,8 @@ def load_truth(folder: Path, subject: str) -> Truth:
     try:
         settings = json.loads(str(stored["settings"]))
         version = settings.pop("version")
-        texts = {name: tuple(str(value) for value in stored[name]) for name in _TEXTS}
-        arrays = {name: np.asarray(stored[name], dtype=np.float64) for name in _ARRAYS}
+        texts: dict[str, Any] = {name: tuple(str(value) for value in stored[name]) for name in _TEXTS}
+        arrays: dict[str, Any] = {name: np.asarray(stored[name], dtype=np.float64) for name in _ARRAYS}
     except (ValueError, KeyError) as error:
         raise DataError(f"{path}: expected the ground truth of a simulation, got another file ({error!r})") from error
     if version != SIMULATOR_VERSION:

@@ -33,7 +33,8 @@ def weight_variances(layers: Sequence[str], source_layers: Sequence[str]) -> NDA
     """
     same = np.equal.outer(np.array(layers, dtype=np.str_), np.array(source_layers, dtype=np.str_)).astype(np.float64)
     counts = same.sum(axis=0, keepdims=True)
-    return same / np.maximum(counts, 1.0)
+    variances: NDArray[np.float64] = same / np.maximum(counts, 1.0)
+    return variances
 
 
 def draw_weights(
