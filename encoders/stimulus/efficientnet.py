@@ -94,7 +94,9 @@ class InvertedResidual(nn.Module):
             values = functional.relu6(self._bn0(self._expand_conv(values)), inplace=True)
         values = functional.relu6(self._bn1(self._depthwise_conv(values)), inplace=True)
         values = self._bn2(self._project_conv(values))
-        return values + inputs if self.skip else values
+        if self.skip:
+            values = values + inputs
+        return values
 
 
 class EfficientNetLite0(nn.Module):

@@ -105,7 +105,7 @@ class CentralSquare:
             picture = picture.resize(resized, Image.Resampling[self.interpolation.upper()])
         left, top = (resized[0] - self.size) // 2, (resized[1] - self.size) // 2
         picture = picture.crop((left, top, left + self.size, top + self.size))
-        pixels = np.asarray(picture, dtype=np.float32) / np.float32(255)
+        pixels: NDArray[Any] = np.asarray(picture, dtype=np.float32) / np.float32(255)
         pixels = (pixels - np.asarray(self.mean, np.float32)) / np.asarray(self.scale, np.float32)
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 

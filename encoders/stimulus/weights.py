@@ -1,5 +1,6 @@
 """Finding, checking and reading the weights of frozen models."""
 
+import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -96,13 +97,12 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
         raise DataError(f"weights: {path} does not exist, expected a file of tensors")
     try:
         if path.suffix == ".safetensors":
-            state = load_file(path)
+            state: object = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # The readers raise a dozen kinds of errors on broken files; all mean the same to the user.
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise DataError(f"weights: {path} is not a whole file of tensors ({reason})") from error
+        raise DataError(f"weights: {path} is not a whole file of tensors ({one_line(error)})") from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -132,3 +132,37 @@ def fill(network: torch.nn.Module, state: dict[str, torch.Tensor], path: Path) -
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise DataError(f"weights: {path} does not fit {type(network).__name__}: {lines[-1][:160]}") from error
+
+
+def state_sha256(network: torch.nn.Module) -> str:
+    """Compute the SHA-256 of a network's tensors, whatever file they were read from.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        With its weights loaded.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits over names, types, shapes and values, in order of the names.
+
+    Examples
+    --------
+    >>> first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    >>> _ = second.load_state_dict(first.state_dict())
+    >>> state_sha256(first) == state_sha256(second)
+    True
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        values = tensor.detach().to("cpu").contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def one_line(error: BaseException) -> str:
+    """Give the first line of an error's text, or its type where it has none, at most 160 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:160]
