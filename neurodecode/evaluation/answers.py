@@ -33,8 +33,9 @@ class Answers:
     candidates : sequence of str
         The stimulus (or category) of each column; right where it equals the row's.
     units : sequence of str, optional
-        What belongs together: rows of one unit (a run, a recording) are resampled as a whole, and their labels are
-        permuted among themselves. Without it the stimulus is the unit, and whole stimuli are permuted.
+        What belongs together: rows of one unit (a run, a recording, a concept) are resampled as a whole; without it the
+        stimulus is the unit. Where units hold several labels, the null permutes labels within units; where every unit
+        holds one label only (or there are no units), it permutes whole labels.
     folds : sequence of str, optional
         The fold of each row, where scores come from several trained models: an image is then looked for only among the
         brain responses of one fold, since scores of different models cannot be compared.
@@ -156,6 +157,10 @@ class Question:
         self.codes = np.searchsorted(self.names, queries)
         self.n_right = np.bincount(codes)
         self.n_candidates = len(candidates)
+        # Labels that never meet another one within their unit could not be permuted there.
+        self.within_units = units is not None and any(
+            len(np.unique(self.codes[units == unit])) > 1 for unit in np.unique(units)
+        )
         self._drawn: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._ranks = _ranks_of_every_label(scores, codes, len(self.names))
 
@@ -186,15 +191,15 @@ class Question:
     def permuted_values(self, metric: str, *, seed: int, n_draws: int) -> NDArray[np.float64]:
         """Compute the outcome of every query under permuted labels, shape (n_draws, n_queries)."""
         drawn = self._permuted_codes(seed, n_draws)
-        if self.units is None:  # whole labels change places
+        if not self.within_units:  # whole labels change places
             drawn = drawn[:, np.unique(self.codes, return_inverse=True)[1]]
         return np.asarray(self.values(metric)[np.arange(len(self.codes)), drawn], dtype=np.float64)
 
     def _permuted_codes(self, seed: int, n_draws: int) -> NDArray[np.int64]:
-        """Draw new codes for the distinct labels or, where units are named, for the queries within each unit."""
+        """Draw new codes for the distinct labels or, where units hold several, for the queries within each unit."""
         if (seed, n_draws) not in self._drawn:
             generator = np.random.default_rng([seed, 4])
-            if self.units is None:
+            if self.units is None or not self.within_units:
                 drawn = generator.permuted(np.tile(np.unique(self.codes), (n_draws, 1)), axis=1)
             else:
                 drawn = np.empty((n_draws, len(self.codes)), dtype=np.int64)

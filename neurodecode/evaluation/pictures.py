@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
-from neurodecode.core.files import atomic_path
+from neurodecode.core.files import atomic_path, load_arrays
 
 CONDITIONS: dict[str, str] = {
     "reconstruction": "made from the brain response",
@@ -119,13 +119,7 @@ def load_pictures(path: Path) -> list[Pictures]:
     DataError
         If the file is missing, damaged or lacks an array; the message names it.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except Exception as error:  # zipfile, zlib and numpy each raise their own on a damaged file
-        raise DataError(f"{path}: not readable as a whole .npz archive ({str(error).splitlines()[0]})") from None
+    arrays = load_arrays(path)
     found = []
     for subject in dict.fromkeys(name.split("/")[0] for name in arrays):
         mine = {name.split("/", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{subject}/")}

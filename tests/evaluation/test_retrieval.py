@@ -123,6 +123,14 @@ def test_folds_are_pooled_and_looked_up_within_a_fold():
     assert forward.null_95 == pytest.approx(0.125 + 1.645 * np.sqrt(0.125 * 0.875 / 96), abs=0.025)
 
 
+def test_units_that_hold_one_label_each_do_not_freeze_the_null():
+    concepts = answers(0.0, units=NAMES)  # the concept is the unit, one picture each: nothing to permute within it
+    plain = answers(0.0)
+    null = [table.null("top5", "image_given_brain", seed=0, n_draws=200) for table in (concepts, plain)]
+    np.testing.assert_array_equal(null[0], null[1])
+    assert null[0].std() > 0
+
+
 def test_folds_of_different_size_have_no_way_back():
     runs = ["a"] * 4 + ["b"] * 3
     table = Answers(np.eye(7, 4), NAMES[:4] + NAMES[:3], NAMES[:4], units=runs, folds=runs)
