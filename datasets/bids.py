@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,20 +14,21 @@ from neurodecode.core.recording import Block, Recording
 from neurodecode.core.split import Split
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Modality, Study, StudyInfo
-from neurodecode.datasets.bids_files import Run, bad_channels, bids_subjects, find_runs, read_events
+from neurodecode.datasets.bids_betas import find_beta_runs, read_betas
+from neurodecode.datasets.bids_files import Run, bad_channels, bids_subjects, find_runs, read_events, window_table
 from neurodecode.datasets.bids_signals import BadChannels, describe, read_run, template_positions
 from neurodecode.datasets.preprocessing import Preprocessing, cut_with_baseline
 from neurodecode.datasets.regions import scalp_regions
 from neurodecode.datasets.splits import stimulus_split
 
-DATATYPES: dict[Modality, str] = {"eeg": "eeg", "meg": "meg"}
+Datatype = Literal["eeg", "meg", "func"]
+DATATYPES: dict[Modality, Datatype] = {"eeg": "eeg", "meg": "meg", "fmri": "func"}
 KIND_OF_SUFFIX = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"), "image"),
     **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg"), "speech"),
     **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm"), "video"),
 }
 UNNAMED = "[Unspecified]"
-RESERVED = ("onset", "duration", "stimulus", "repetition", "stim_file", "line", "sample")
 
 
 class BidsStudy(Study):
@@ -48,21 +49,21 @@ class BidsStudy(Study):
     Raises
     ------
     DataError
-        If the folder is no BIDS data set or holds neither EEG nor MEG.
+        If the folder is no BIDS data set or holds neither EEG, MEG nor beta maps.
     """
 
     info = StudyInfo(
         name="bids",
         modality="eeg",
         kind="image",
-        description="Any BIDS folder with EEG or MEG whose events tables have a column stim_file.",
+        description="Any BIDS folder with EEG, MEG or single-trial beta maps whose events tables name the stimuli.",
         citation="the data set's own; the format: Pernet et al. 2019, doi:10.1038/s41597-019-0104-8",
         licence="the data set's own (dataset_description.json)",
         where="for example https://openneuro.org; give the folder as --root",
         size="any",
         simulated=False,
     )
-    needed = ("dataset_description.json",)
+    needed: ClassVar[tuple[str, ...]] = ("dataset_description.json",)
     window: tuple[float, float] = (0.0, 0.8)
     preprocessing = Preprocessing(high_pass=0.1)
 
@@ -85,9 +86,9 @@ class BidsStudy(Study):
             self.info = _own_info(self.info, root, self._subjects)
 
     @property
-    def datatype(self) -> Literal["eeg", "meg"]:
+    def datatype(self) -> Datatype:
         """Give the BIDS folder name of the signals."""
-        return "meg" if self.info.modality == "meg" else "eeg"
+        return DATATYPES[self.info.modality]
 
     def subjects(self) -> list[str]:
         """List the subject folders that hold the modality."""
@@ -112,20 +113,56 @@ class BidsStudy(Study):
         return Stimuli(rows.reset_index(drop=True), self.root / "stimuli")
 
     def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
-        """Read one subject run by run, as float32 in memory; see `read_run` for what is checked."""
+        """Read one subject run by run, as float32 in memory; see `read_run` and `read_betas` for what is checked.
+
+        Beta maps have one time a trial: `sfreq`, filters and the window do not concern them.
+        """
         if subject not in self._subjects:
             raise DataError(f"subject: got {subject!r}, expected one of {', '.join(self._subjects)} ({self.root})")
+        flags: list[str] = []
+        if self.datatype == "func":
+            blocks, tables = read_betas(self.root, subject)
+        else:
+            blocks, tables = self._read_continuous(subject, self.datatype, sfreq, flags)
+        windows = pd.concat(tables, ignore_index=True)
+        if "repetition" not in windows:
+            windows["repetition"] = windows.groupby("stimulus").cumcount() + 1
+        named = {block.name: block for block in blocks}
+        return Recording(subject, self.info.modality, named, windows, self.info.simulated, tuple(dict.fromkeys(flags)))
+
+    def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
+        """Take the split that the events tables give, or draw one over stimuli with a fixed seed.
+
+        A column `split` with train, val and test is the published list; without val, a tenth of the training stimuli
+        validates. Without the column a tenth of the stimuli tests and a tenth validates.
+        """
+        return stimulus_split(windows)
+
+    def steps(self) -> dict[str, Any]:
+        """Describe filter, reference, resampling, baseline, window and bad channels; nothing is done to beta maps."""
+        if self.datatype == "func":
+            return {"reader": "bids", "betas": "as they are, within the brain mask"}
+        return describe(self.preprocessing, self.bad_channels, self.window)
+
+    def _events(self, subject: str) -> list[tuple[Run, pd.DataFrame]]:
+        datatype = self.datatype
+        runs = find_beta_runs(self.root, subject) if datatype == "func" else find_runs(self.root, subject, datatype)
+        return [(run, read_events(run.events, self.root)) for run in runs]
+
+    def _read_continuous(
+        self, subject: str, datatype: Literal["eeg", "meg"], sfreq: float | None, flags: list[str]
+    ) -> tuple[list[Block], list[pd.DataFrame]]:
+        """Read the runs of an EEG or MEG subject; what is worth knowing of them is added to `flags`."""
         pairs = self._events(subject)
-        flags = []
-        bad = bad_channels([run for run, _ in pairs], self.datatype) if self.bad_channels == "drop" else {}
+        bad = bad_channels([run for run, _ in pairs], datatype) if self.bad_channels == "drop" else {}
         if bad:
             flags.append("bad channels left out: " + ", ".join(bad))
-        blocks, tables = {}, []
+        blocks, tables = [], []
         for run, events in pairs:
             data, sensors = read_run(
                 run,
                 self.root,
-                self.datatype,
+                datatype,
                 drop=set(bad),
                 bad_channels=self.bad_channels,
                 sfreq=sfreq,
@@ -141,28 +178,9 @@ class BidsStudy(Study):
                 flags.append(f"{run.name}: {left_out} window(s) that reach beyond the recording left out")
             if self.preprocessing.baseline is not None and len(table):
                 block, table = self._with_baseline(block, table)
-            blocks[run.name] = block
+            blocks.append(block)
             tables.append(table)
-        windows = pd.concat(tables, ignore_index=True)
-        if "repetition" not in windows:
-            windows["repetition"] = windows.groupby("stimulus").cumcount() + 1
-        return Recording(subject, self.info.modality, blocks, windows, self.info.simulated, tuple(dict.fromkeys(flags)))
-
-    def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
-        """Take the split that the events tables give, or draw one over stimuli with a fixed seed.
-
-        A column `split` with train, val and test is the published list; without val, a tenth of the training stimuli
-        validates. Without the column a tenth of the stimuli tests and a tenth validates.
-        """
-        return stimulus_split(windows)
-
-    def steps(self) -> dict[str, Any]:
-        """Describe filter, reference, resampling, baseline, window and bad channels."""
-        return describe(self.preprocessing, self.bad_channels, self.window)
-
-    def _events(self, subject: str) -> list[tuple[Run, pd.DataFrame]]:
-        runs = find_runs(self.root, subject, self.datatype)
-        return [(run, read_events(run.events, self.root)) for run in runs]
+        return blocks, tables
 
     def _windows(self, subject: str, run: Run, events: pd.DataFrame, block: Block) -> tuple[pd.DataFrame, int]:
         """Make the window table of a run, without the windows that are not recorded whole."""
@@ -181,23 +199,7 @@ class BidsStudy(Study):
             raise ConfigError(f"window: {self.window} holds no sample at {sfreq:g} Hz")
         first, last = self._baseline_samples(sfreq)
         whole = (starts + min(first, 0) >= 0) & (starts + max(last, length) <= n_samples)
-        table = pd.DataFrame(
-            {
-                "subject": subject,
-                "session": run.session,
-                "run": run.run,
-                "block": block.name,
-                "start": starts,
-                "length": length,
-                "stimulus": events["stimulus"],
-                "onset": onsets,
-            }
-        )
-        for column in events.columns:
-            if column == "repetition":
-                table[column] = events[column].astype(np.int64)
-            elif column not in table.columns and column not in RESERVED:
-                table[column] = events[column]
+        table = window_table(subject, run, events, starts, length)
         return table[whole].reset_index(drop=True), int((~whole).sum())
 
     def _baseline_samples(self, sfreq: float) -> tuple[int, int]:

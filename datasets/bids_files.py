@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import read_table
@@ -17,6 +18,8 @@ EXTENSIONS = {
 }
 MISSING = ("", "n/a")
 EVENT_TEXT = ("trial_type", "stim_file", "stimulus", "split", "concept")
+# What an events table may hold but a window table has no use for, or means something else by.
+RESERVED = ("duration", "stim_file", "line", "sample", "subject", "session", "run", "block", "start", "length")
 EVENT_NUMBERS = ("onset", "duration", "repetition")
 
 
@@ -171,7 +174,9 @@ def read_events(path: Path, root: Path) -> pd.DataFrame:
         table["stim_file"] = ""
     if "stimulus" not in table.columns:
         table["stimulus"] = [str(PurePosixPath(name).with_suffix("")) if name else "" for name in table["stim_file"]]
+    n_rows = len(table)
     table = table[table["stimulus"] != ""].reset_index(drop=True)
+    table.attrs["rows"] = n_rows
     for column in EVENT_NUMBERS:
         if column in table.columns:
             table[column] = _as_numbers(path, table, column)
@@ -202,6 +207,47 @@ def _check_files(path: Path, table: pd.DataFrame, folder: Path) -> None:
         raise DataError(
             f"{path}: the stimulus {counts.index[int(np.argmax(counts > 1))]!r} has more than one stim_file"
         )
+
+
+def window_table(subject: str, run: Run, events: pd.DataFrame, starts: NDArray[np.int64], length: int) -> pd.DataFrame:
+    """Turn the events of a run into rows of a recording's window table.
+
+    Parameters
+    ----------
+    subject : str
+        Such as ``sub-01``.
+    run : Run
+        Gives session, run and the block's name.
+    events : pandas.DataFrame
+        From `read_events`.
+    starts : ndarray of int, shape (n_events,)
+        First sample, or epoch, of each window.
+    length : int
+        Samples in a window.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns that a recording needs, `repetition` only if the events have it, and what else the events have.
+    """
+    table = pd.DataFrame(
+        {
+            "subject": subject,
+            "session": run.session,
+            "run": run.run,
+            "block": run.name,
+            "start": starts,
+            "length": length,
+            "stimulus": events["stimulus"],
+            "onset": events["onset"],
+        }
+    )
+    for column in events.columns:
+        if column == "repetition":
+            table[column] = events[column].astype(np.int64)
+        elif column not in table.columns and column not in RESERVED:
+            table[column] = events[column]
+    return table
 
 
 def bad_channels(runs: Sequence[Run], datatype: str) -> dict[str, list[str]]:

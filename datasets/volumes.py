@@ -14,7 +14,7 @@ from neurodecode.core.sensors import Sensors
 AFFINE_TOLERANCE = 1e-3
 
 
-def load_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def load_image(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Read a NIfTI image whole.
 
     Parameters
@@ -24,7 +24,7 @@ def load_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
 
     Returns
     -------
-    values : ndarray
+    values : ndarray of float32
         Three or four dimensions, scaled as the header says.
     affine : ndarray of shape (4, 4)
         From voxel indices to millimetres.
@@ -40,7 +40,8 @@ def load_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         raise DataError(f"{path}: no such file")
     try:
         image: Any = nibabel.load(path)
-        return np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
+        values = image.get_fdata(dtype=np.float32, caching="unchanged")
+        return values, np.asarray(image.affine, dtype=np.float64)
     except Exception as error:  # nibabel, gzip and zlib each have their own exceptions for a broken file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path}: not readable as a NIfTI image ({reason})") from error
