@@ -228,7 +228,7 @@ class Targets:
         index = _read_index(folder)
         shards = {int(shard): open_array(folder / f"shard-{int(shard):05d}.npy") for shard in index["shard"].unique()}
         for shard, rows in index.groupby("shard"):
-            array = shards[int(shard)]  # type: ignore[call-overload]
+            array = shards[int(str(shard))]
             expected = (int((rows["start"] + rows["length"]).max()), *space.shape)
             if array.shape != expected:
                 raise DataError(f"{folder}: shard {shard} has shape {array.shape}, the index expects {expected}")

@@ -179,7 +179,8 @@ class NoiseWhitener:
         if self.filters is None:
             raise ConfigError(f"{self.name}: not fitted yet")
         _checked(signals, len(self.filters), self.name)
-        return np.matmul(self.filters, signals)
+        whitened: Signals = np.matmul(self.filters, signals)
+        return whitened
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Give setting and matrix."""

@@ -243,7 +243,8 @@ def test_first_word_may_stand_for_the_first_parameter(
     assert main(["work", "haxby_slice", "--count", "2"]) == 0
     assert capsys.readouterr().out == "haxby_slice 2\n"
     assert main(["work", "haxby_slice", "muse_n170"]) == 2
-    assert capsys.readouterr().err == "neurodecode work: error: unexpected argument 'muse_n170'; options start with --\n"
+    line = "neurodecode work: error: unexpected argument 'muse_n170'; options start with --\n"
+    assert capsys.readouterr().err == line
 
 
 def test_unexpected_errors_name_their_type_and_debug(sample: None, capsys: pytest.CaptureFixture[str]) -> None:
