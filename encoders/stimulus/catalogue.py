@@ -98,16 +98,46 @@ def build_stimulus_encoder(name: str, **options: Any) -> StimulusEncoder:
     >>> build_stimulus_encoder("pixels", size=8).layers()
     ['pixels']
     """
+    known = encoder_options(name)
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ConfigError(f"encoder {name}: got the option {unknown[0]!r}, expected some of {', '.join(known)}")
+    encoder: StimulusEncoder = _class_of(name)(**options)
+    return encoder
+
+
+def encoder_options(name: str) -> list[str]:
+    """List the options of a stimulus encoder.
+
+    Parameters
+    ----------
+    name : str
+        One of the names that `list_stimulus_encoders` gives.
+
+    Returns
+    -------
+    list of str
+        Names of the arguments of its class.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such encoder.
+
+    Examples
+    --------
+    >>> encoder_options("pixels")
+    ['size', 'batch_size']
+    """
+    return list(inspect.signature(_class_of(name)).parameters)
+
+
+def _class_of(name: str) -> type[Any]:
     entries = {entry.name: entry for entry in ENTRIES}
     if name not in entries:
         near = difflib.get_close_matches(name, entries, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"encoder: got {name!r}, expected one of {', '.join(entries)}{hint}")
     entry = entries[name]
-    kind = getattr(importlib.import_module(f"{PACKAGE}.{entry.module}"), entry.class_name)
-    known = list(inspect.signature(kind).parameters)
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise ConfigError(f"encoder {name}: got the option {unknown[0]!r}, expected some of {', '.join(known)}")
-    encoder: StimulusEncoder = kind(**options)
-    return encoder
+    kind: type[Any] = getattr(importlib.import_module(f"{PACKAGE}.{entry.module}"), entry.class_name)
+    return kind

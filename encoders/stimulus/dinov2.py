@@ -21,7 +21,7 @@ def load_timm(
     model: str | None = None,
     *,
     folder: Path | str | None = None,
-    image_size: int | None = None,
+    size: int | None = None,
     cache_dir: str | None = None,
 ) -> tuple[str, nn.Module, dict[str, Any]]:
     """Load a `timm` model without its classifier, and the settings of its evaluation transform.
@@ -32,7 +32,7 @@ def load_timm(
         Name with the tag of its weights, such as ``vit_base_patch14_dinov2.lvd142m``.
     folder : Path or str, optional
         Local folder with ``config.json`` and weights, as `timm` saves it for a hub.
-    image_size : int, optional
+    size : int, optional
         Side of the input in pixels where it is not the model's own; positions are interpolated.
     cache_dir : str, optional
         Where downloads are kept.
@@ -64,13 +64,13 @@ def load_timm(
         source = name = str(model)
         if not timm.is_model_pretrained(source):
             raise ConfigError(f"model: timm has no weights for {source!r}, expected one of timm.list_pretrained()")
-    options: dict[str, Any] = {} if image_size is None else {"img_size": image_size}
+    options: dict[str, Any] = {} if size is None else {"img_size": size}
     try:
         network = timm.create_model(source, pretrained=True, num_classes=0, cache_dir=cache_dir, **options)
     except Exception as error:
         # Hub, reader and model each raise errors of their own kinds.
         raise DataError(f"timm: {source} cannot be loaded ({one_line(error)})") from error
-    wanted = {} if image_size is None else {"input_size": (3, image_size, image_size)}
+    wanted = {} if size is None else {"input_size": (3, size, size)}
     return name, network.eval(), dict(timm.data.resolve_data_config(wanted, model=network))
 
 
@@ -88,7 +88,7 @@ class DINOv2Encoder(ImageModelEncoder):
         names of modules such as ``blocks.5``.
     pooling : str or mapping of str to str
         See `neurodecode.encoders.stimulus.base.pool`.
-    image_size : int, optional
+    size : int, optional
         Side of the input in pixels; DINOv2's own is 518, and 224 is ten times faster.
     batch_size : int
         Pictures in one forward pass.
@@ -114,13 +114,13 @@ class DINOv2Encoder(ImageModelEncoder):
         folder: Path | str | None = None,
         layers: Sequence[str] = (EMBEDDING,),
         pooling: str | Mapping[str, str] = "mean",
-        image_size: int | None = None,
+        size: int | None = None,
         batch_size: int = 8,
         device: str = "cpu",
         cache_dir: str | None = None,
     ) -> None:
         wanted = DEFAULT_MODEL if model is None and folder is None else model
-        name, network, settings = load_timm(wanted, folder=folder, image_size=image_size, cache_dir=cache_dir)
+        name, network, settings = load_timm(wanted, folder=folder, size=size, cache_dir=cache_dir)
         transform = timm.data.create_transform(**settings, is_training=False)
         super().__init__(
             name=f"dinov2/{name}",

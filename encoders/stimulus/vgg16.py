@@ -1,6 +1,7 @@
 """VGG-16 (shift-tolerant, thirteen convolutions) with the weights of the `stlpips-pytorch` wheel."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -76,6 +77,8 @@ class VGG16Encoder(ImageModelEncoder):
         Some of `LAYERS`; the last of each block by default.
     pooling : str or mapping of str to str
         See `neurodecode.encoders.stimulus.base.pool`.
+    size : int
+        Side in pixels at which the network sees a picture.
     batch_size : int
         Pictures in one forward pass.
     device : str
@@ -97,6 +100,7 @@ class VGG16Encoder(ImageModelEncoder):
         layers: Sequence[str] = LAST_OF_BLOCK,
         pooling: str | Mapping[str, str] = "grid2x2",
         *,
+        size: int = PREPARATION.size,
         batch_size: int = 4,
         device: str = "cpu",
     ) -> None:
@@ -107,7 +111,7 @@ class VGG16Encoder(ImageModelEncoder):
             layer_modules=network.layer_modules(),
             layers=layers,
             pooling=pooling,
-            preparation=PREPARATION,
+            preparation=replace(PREPARATION, size=size),
             weights=digest,
             batch_size=batch_size,
             device=device,

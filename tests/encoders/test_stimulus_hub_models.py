@@ -242,7 +242,7 @@ def test_timm_batch_size_changes_nothing(vit_folder: Path) -> None:
 
 
 def test_timm_takes_another_size(vit_folder: Path) -> None:
-    encoder = build_stimulus_encoder("dinov2", folder=vit_folder, image_size=42, layers=("blocks.0",), pooling="tokens")
+    encoder = build_stimulus_encoder("dinov2", folder=vit_folder, size=42, layers=("blocks.0",), pooling="tokens")
     assert encoder.encode(PICTURES)["blocks.0"].shape == (5, 9 + 5, 24)
     assert encoder.fingerprint()["preprocessing"]["input_size"] == [3, 42, 42]
 
