@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 from neurodecode.evaluation.answers import Answers
 from neurodecode.evaluation.pictures import CONDITIONS, Pictures, choose_rows
-from neurodecode.evaluation.style import CHANCE, MUTED, house_style, in_order, look_of, put_title
+from neurodecode.evaluation.style import CHANCE, INK, MUTED, house_style, in_order, look_of, put_title
 
 Series = tuple[Sequence[float], Sequence[float]]
 
@@ -151,28 +151,41 @@ def picture_grid(pictures: Pictures, *, simulated: bool, seed: int, count: int =
     made = [name for name in CONDITIONS if name in pictures.conditions]
     columns = [("seen", pictures.true), *((look_of(name).name, pictures.conditions[name][:, sample]) for name in made)]
     samples = max((pictures.conditions[name].shape[1] for name in made), default=1)
+    tiles = np.stack([shown[rows] for _, shown in columns], axis=1)
+    gap = max(2, tiles.shape[2] // 16)
+    side = tiles.shape[2:4]
+    step = (side[0] + gap, side[1] + gap)
+    canvas = _mosaic(tiles, gap)
     with house_style():
-        tight = ConstrainedLayoutEngine(w_pad=0.015, h_pad=0.015, wspace=0.0, hspace=0.0)
-        figure = Figure(figsize=(1.0 + 0.98 * len(columns), 1.15 + 0.98 * len(rows)), layout=tight)
-        panels = figure.subplots(len(rows), len(columns), squeeze=False)
-        for line, row in zip(panels, rows, strict=True):
-            for axes, (_, shown) in zip(line, columns, strict=True):
-                axes.imshow(shown[row], interpolation="nearest")
-                axes.set_xticks([])
-                axes.set_yticks([])
-                axes.spines[:].set(visible=True, color="#c5ccd6", linewidth=0.8)
-            line[0].set_ylabel(
-                _wrapped(pictures.titles[row]), rotation=0, ha="right", va="center", fontsize=7.5, labelpad=6
-            )
-            line[0].spines[:].set(color=MUTED, linewidth=1.6)
-        for axes, (name, _) in zip(panels[0], columns, strict=True):
-            axes.set_title("\n".join(name.rsplit(" ", 1)), loc="center", fontsize=8.5)
+        height = 0.95 * len(rows) + 1.15
+        figure = Figure(figsize=(0.95 * len(columns) + 1.2, height), layout="constrained")
+        axes = figure.add_subplot()
+        axes.imshow(canvas, interpolation="nearest")
+        axes.xaxis.tick_top()
+        names = ["\n".join(name.rsplit(" ", 1)) for name, _ in columns]
+        axes.set_xticks([(k + 0.5) * step[1] - 0.5 for k in range(len(columns))], names, fontsize=8.5)
+        labels = [_wrapped(pictures.titles[row]) for row in rows]
+        axes.set_yticks([(k + 0.5) * step[0] - 0.5 for k in range(len(rows))], labels, fontsize=7.5)
+        axes.tick_params(length=0, pad=3)
+        axes.spines[:].set_visible(False)
+        for k in range(len(rows)):  # what was seen is framed, to tell it from what was made
+            corner = (gap // 2 - 0.5, k * step[0] + gap // 2 - 0.5)
+            axes.add_patch(Rectangle(corner, side[1], side[0], fill=False, edgecolor=INK, linewidth=1.5))
         drawn = (
             f"rows: the first {len(rows)} of {len(pictures.stimuli)} in an order drawn with seed {seed}, none picked"
         )
         drawn += f"; sample {sample + 1} of {samples}" if samples > 1 else ""
         put_title(figure, f"What {pictures.subject} saw, and what was made", simulated=simulated, detail=drawn)
     return figure
+
+
+def _mosaic(tiles: NDArray[np.uint8], gap: int) -> NDArray[np.uint8]:
+    """Lay pictures ``(n_rows, n_columns, height, width, 3)`` side by side on a light ground."""
+    n_rows, n_columns, height, width = tiles.shape[:4]
+    ground = np.full((n_rows, n_columns, height + gap, width + gap, 3), 232, dtype=np.uint8)
+    start = gap // 2
+    ground[:, :, start : start + height, start : start + width] = tiles
+    return ground.transpose(0, 2, 1, 3, 4).reshape(n_rows * (height + gap), n_columns * (width + gap), 3)
 
 
 def learning_curve(

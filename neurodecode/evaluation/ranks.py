@@ -224,7 +224,7 @@ def _count(
 
 
 def _finite(scores: NDArray[Any]) -> NDArray[Any]:
-    if not np.isfinite(scores).all():
+    if not (np.isfinite(scores.max()) and np.isfinite(scores.min())):  # cheaper than a look at every score
         raise DataError("ranking: a score is not finite; check the vectors for NaN and infinity")
     return scores
 

@@ -1,6 +1,11 @@
 """Ranks against brute force, scikit-learn and torchmetrics; ties, duplicates and chance."""
 
 import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,3 +194,13 @@ def test_k_must_be_below_the_number_of_candidates():
 def test_unknown_similarity_is_named():
     with pytest.raises(DataError, match="'cos', expected one of cosine"):
         ranks(np.eye(2), np.eye(2), "ab", "ab", similarity="cos")
+
+
+def test_memory_stays_far_below_the_whole_matrix():
+    script = Path(__file__).parents[1] / "benchmarks" / "ranking.py"
+    command = [sys.executable, str(script), "--size", "8000", "--dim", "16"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=script.anchor, env=environment)
+    measured = json.loads(done.stdout)
+    added = measured["peak_gigabytes"] - measured["inputs_and_imports_gigabytes"]
+    assert added < 0.6 * 8000 * 8000 * 4 / 1e9, measured  # float32 scores alone would be 0.256 GB

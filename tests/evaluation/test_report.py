@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,6 +13,7 @@ from neurodecode.cli import report as command
 from neurodecode.core.errors import DataError
 from neurodecode.core.results import Results
 from neurodecode.core.scores import Absent, protocol_label
+from neurodecode.evaluation import style
 from neurodecode.evaluation.answers import Answers
 from neurodecode.evaluation.comparisons import compare_models
 from neurodecode.evaluation.figures import standard_figures
@@ -49,6 +51,7 @@ def make_pictures():
     return [Pictures("sub-01", NAMES, true, made, ["<script>alert(1)</script>", *NAMES[1:]])]
 
 
+@cache
 def make_results(simulated, with_pictures=True):
     fields = {"simulated": simulated, "seed": 0, "n_bootstrap": 50, "n_permutations": 50}
     answers = make_answers()
@@ -70,6 +73,13 @@ def make_results(simulated, with_pictures=True):
 
 
 CURVES = {"training loss": ([1, 2], [2.0, 1.0])}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse_figures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(style._SETTINGS, "savefig.dpi", 50)
+        yield
 
 
 @pytest.fixture(scope="module")
