@@ -131,4 +131,5 @@ def part_rows(prepared: PreparedStudy, subject: str, part: Part, *, fold: int = 
     """List the positions of one part's windows that show a stimulus."""
     rows = prepared.split.rows(subject, part, fold=fold)
     used = prepared.recording(subject).windows["stimulus"].to_numpy().astype(str)[rows] != ""
-    return rows[used]
+    shown: NDArray[np.int64] = rows[used]
+    return shown
