@@ -3,10 +3,8 @@
 Only the standard library is imported here, so that ``neurodecode --help`` answers at once.
 """
 
-import errno
 import importlib
 import os
-import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from typing import TextIO
 
 from neurodecode import __version__
 from neurodecode.cli.commands import available_commands, overview
-from neurodecode.core.errors import ConfigError, NeurodecodeError
+from neurodecode.core.errors import ConfigError, NeurodecodeError, is_disk_full
 
 EXIT_UNEXPECTED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -104,7 +102,7 @@ def error_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, NeurodecodeError):
         return text or type(error).__name__
-    if isinstance(error, OSError) and _is_disk_full(error):
+    if isinstance(error, OSError) and is_disk_full(error):
         place = error.filename or "the output folder's disk"
         return f"{place}: no space left on the disk; free some and run the same command again"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRA_OF_MODULE:
@@ -159,11 +157,6 @@ def _quieten(prog: str, *, debug: bool) -> None:
         print(f"{prog}: warning: {' '.join(str(message).split())}", file=file or sys.stderr)
 
     warnings.showwarning = show
-
-
-def _is_disk_full(error: OSError) -> bool:
-    # numpy reports a short write without an error number.
-    return error.errno in (errno.ENOSPC, errno.EDQUOT) or bool(re.search(r"requested and \d+ written", str(error)))
 
 
 def _complain(prog: str, text: str, status: int) -> int:

@@ -1,5 +1,8 @@
 """Errors that a user can act on: one line that names what was got and what was expected."""
 
+import errno
+import re
+
 
 class NeurodecodeError(Exception):
     """Base of every error that the command line prints as one line, without a traceback."""
@@ -19,3 +22,17 @@ class LeakageError(NeurodecodeError, ValueError):
 
 class MismatchError(NeurodecodeError, ValueError):
     """Two parts that must fit (checkpoint, target space, generator, subject) do not."""
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Tell whether an error means that no space is left, on the disk or in the user's quota.
+
+    Examples
+    --------
+    >>> is_disk_full(OSError("1000 requested and 24 written"))
+    True
+    >>> is_disk_full(FileNotFoundError(2, "No such file or directory"))
+    False
+    """
+    # numpy reports a short write in words, without an error number.
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or bool(re.search(r"requested and \d+ written", str(error)))

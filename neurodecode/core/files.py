@@ -1,6 +1,7 @@
 """Files that are either whole or absent: atomic writes, locks, fingerprints, strict readers."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neurodecode.core.errors import DataError
+from neurodecode.core.errors import DataError, is_disk_full
 
 
 def fingerprint(value: object, *, length: int = 16) -> str:
@@ -111,6 +112,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    except OSError as error:
+        if is_disk_full(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -139,6 +144,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         except OSError:
             if not path.is_dir():
                 raise
+    except OSError as error:
+        if is_disk_full(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path)) from error
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

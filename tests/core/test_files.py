@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -238,3 +240,20 @@ def test_arrays_are_mapped_and_never_unpickled(tmp_path: Path) -> None:
         open_array(path)
     with pytest.raises(DataError, match="no such file"):
         open_array(tmp_path / "none.npy")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("writer", [atomic_path, atomic_folder])
+def test_a_full_disk_names_the_file_and_leaves_nothing(
+    writer: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    target = tmp_path / "signals.npy"
+
+    def write() -> None:
+        with writer(target), open("/dev/full", "wb", buffering=0) as file:
+            file.write(b"more than fits")
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        write()
+    assert caught.value.filename == str(target)
+    assert list(tmp_path.iterdir()) == []
