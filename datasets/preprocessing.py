@@ -16,7 +16,7 @@ from neurodecode.core.errors import ConfigError, DataError
 # Half length of the anti-aliasing filter in samples of the coarser rate, and the shape of its Kaiser window.
 RESAMPLING_HALF_LENGTH = 10
 RESAMPLING_KAISER = 5.0
-LARGEST_FACTOR = 10_000
+LARGEST_FACTOR = 1000
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def resample(data: NDArray[np.float32], sfreq_in: float, sfreq_out: float) -> ND
     data : ndarray of float32, shape (n_channels, n_samples)
         Continuous signals.
     sfreq_in, sfreq_out : float
-        Rates in Hz; their ratio must be one of integers below 10,000.
+        Rates in Hz; their ratio must be one of integers up to 1000.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def resampling_factors(sfreq_in: float, sfreq_out: float) -> tuple[int, int]:
     Raises
     ------
     ConfigError
-        If a rate is not positive or no such integers below 10,000 exist.
+        If a rate is not positive or no such integers up to 1000 exist.
 
     Examples
     --------
@@ -218,7 +218,7 @@ def resampling_factors(sfreq_in: float, sfreq_out: float) -> tuple[int, int]:
         if not (np.isfinite(rate) and rate > 0):
             raise ConfigError(f"{name}: got {rate:g} Hz, expected more than 0")
     ratio = Fraction(sfreq_out / sfreq_in).limit_denominator(LARGEST_FACTOR)
-    if ratio.numerator == 0 or abs(float(ratio) * sfreq_in - sfreq_out) > 1e-6 * sfreq_out:
+    if not 0 < ratio.numerator <= LARGEST_FACTOR or abs(float(ratio) * sfreq_in - sfreq_out) > 1e-6 * sfreq_out:
         raise ConfigError(f"sfreq: got {sfreq_out:g} Hz, which has no common grid with the recorded {sfreq_in:g} Hz")
     return ratio.numerator, ratio.denominator
 

@@ -46,7 +46,8 @@ def _template() -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float6
     import mne
 
     montage = mne.channels.make_standard_montage(template_name())
-    names = [name for name in montage.ch_names if region_of_electrode(name)]
+    # T3 to T6 are older names of T7, T8, P7 and P8.
+    names = [name for name in montage.ch_names if region_of_electrode(name) and name not in ("T3", "T4", "T5", "T6")]
     info = mne.create_info(names, 100.0, "eeg", verbose="error")
     info.set_montage(montage)
     points = np.array([channel["loc"][:3] for channel in info["chs"]])
