@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.scores import Score
-from neurodecode.evaluation.answers import Answers, statistic_of
+from neurodecode.evaluation.answers import statistic_of
 from neurodecode.evaluation.retrieval import AnswerTable, PerModel, of_model
 from neurodecode.evaluation.statistics import paired_difference
-
-__all__ = ["Answers", "compare_models"]
 
 
 def compare_models(
@@ -47,6 +45,7 @@ def compare_models(
     Examples
     --------
     >>> import numpy as np
+    >>> from neurodecode.evaluation.answers import Answers
     >>> names = [f"{i}" for i in range(20)]
     >>> table = {("good", "sub-01"): Answers(np.eye(20), names, names),
     ...          ("bad", "sub-01"): Answers(-np.eye(20), names, names)}

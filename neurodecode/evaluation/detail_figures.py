@@ -75,7 +75,7 @@ def rank_histogram(ranks: Mapping[str, NDArray[np.float64]], n_candidates: int, 
         figure.legend(handles=handles, loc="outside lower left")
         put_title(
             figure,
-            "Where the right picture stands",
+            "Where the right candidate stands",
             simulated=simulated,
             detail="share of queries, all subjects pooled",
         )

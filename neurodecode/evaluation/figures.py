@@ -14,6 +14,7 @@ from neurodecode.evaluation.detail_figures import (
     similarity_matrix,
 )
 from neurodecode.evaluation.pictures import Pictures
+from neurodecode.evaluation.report_tables import main_metric
 from neurodecode.evaluation.retrieval import AnswerTable
 from neurodecode.evaluation.score_figures import (
     reconstruction_bars,
@@ -60,13 +61,16 @@ def standard_figures(
     figures: dict[str, Figure] = {}
     available = {(score.metric, score.direction) for score in scores}
     metrics = [name for name in ("top5", "top1") if (name, "image_given_brain") in available]
+    if main_metric(results) == "top1":
+        metrics.reverse()
     for metric in metrics:
         figures[f"retrieval_{metric}"] = retrieval_bars(scores, metric)
     if metrics:
         metric = metrics[0]
         if (metric, "brain_given_image") in available:
             figures[f"retrieval_{metric}_brain_given_image"] = retrieval_bars(scores, metric, "brain_given_image")
-        figures[f"subjects_{metric}"] = subject_dots(scores, metric)
+        if len({score.subject for score in scores}) > 2:  # more than one and the mean
+            figures[f"subjects_{metric}"] = subject_dots(scores, metric)
     for metric in ("curve_top5", "curve_top1"):
         if (metric, "image_given_brain") in available:
             figures[f"repetitions_{metric.removeprefix('curve_')}"] = repetition_curves(scores, metric)

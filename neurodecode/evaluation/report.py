@@ -113,7 +113,10 @@ def _content(results: Results, figures: Mapping[str, bytes], pictures: Sequence[
     sections += [("reconstruction", "Reconstruction")] if picture_scores.rows or pictures else []
     sections += [("controls", "Controls"), ("trimmed", "What was trimmed"), ("limits", "What this does not show")]
     name = results.study.get("name", "one study")
-    single_metrics = [m for m in ("top1", "top5") if results.select(metric=m, direction="image_given_brain")]
+    several = len({score.subject for score in results.scores} - {"mean"}) > 1
+    single_metrics = [
+        m for m in ("top1", "top5") if several and results.select(metric=m, direction="image_given_brain")
+    ]
     return {
         "title": f"Decoding report: {name}",
         "subtitle": _subtitle(results, headline),
@@ -124,7 +127,7 @@ def _content(results: Results, figures: Mapping[str, bytes], pictures: Sequence[
         "metric": metric_name(metric).capitalize(),
         "metric_k": metric.removeprefix("top"),
         "n_candidates": headline[0].n_candidates if headline else 0,
-        "subjects": _subjects(results),
+        "subjects": f"mean over {_subjects(results)}" if several else _subjects(results),
         "findings": report_text.findings(results),
         "study": [(key.replace("_", " "), text) for key, text in results.study.items()],
         "protocols": report_text.protocols(results),

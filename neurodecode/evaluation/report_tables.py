@@ -9,8 +9,8 @@ from neurodecode.evaluation.style import in_order, look_of, metric_name
 
 RETRIEVAL_METRICS = ("top1", "top5", "way2", "way10", "way50", "way100", "mrr", "median_rank", "mean_rank")
 BRAIN_WAYS = (
-    ("image_given_brain", "Which picture was seen, given the brain response?"),
-    ("brain_given_image", "Which brain response belongs to a picture?"),
+    ("image_given_brain", "Which stimulus was shown, given the brain response?"),
+    ("brain_given_image", "Which brain response belongs to a stimulus?"),
 )
 
 
@@ -47,10 +47,21 @@ def number(value: float, metric: str = "") -> str:
     return f"{value:.3f}" if abs(value) < 0.1 else f"{value:.2f}"
 
 
+def chance_number(value: float) -> str:
+    """Write a chance level without rounding an eighth away.
+
+    Examples
+    --------
+    >>> chance_number(0.125), chance_number(0.005), chance_number(100.5)
+    ('0.125', '0.005', '100.5')
+    """
+    return f"{value:.1f}" if value >= 10 else f"{value:.3g}"
+
+
 def score_cell(score: Score) -> Cell:
     """Write a score with its interval; a score that is not better than its null is marked."""
     hint = (
-        f"chance {number(score.chance, score.metric)}, null 95 % point {number(score.null_95, score.metric)}, "
+        f"chance {chance_number(score.chance)}, null 95 % point {number(score.null_95, score.metric)}, "
         f"{score.n_queries} queries, {score.n_candidates} candidates, {score.averaged}"
     )
     text, low, high = (number(value, score.metric) for value in (score.value, score.low, score.high))
@@ -58,9 +69,10 @@ def score_cell(score: Score) -> Cell:
 
 
 def main_metric(results: Results) -> str:
-    """Give the metric of the headline: top-5, or top-1 where the gallery is too small."""
-    available = {score.metric for score in results.select(direction="image_given_brain", subject="mean")}
-    return next((name for name in ("top5", "top1") if name in available), "")
+    """Give the metric of the headline: top-5, or top-1 where five of the gallery would be too many to guess."""
+    available = {score.metric: score for score in results.select(direction="image_given_brain", subject="mean")}
+    large = "top5" in available and available["top5"].chance <= 0.1
+    return next((name for name in (("top5", "top1") if large else ("top1", "top5")) if name in available), "")
 
 
 def retrieval_table(results: Results, direction: str, subject: str) -> Table:
@@ -74,7 +86,7 @@ def retrieval_table(results: Results, direction: str, subject: str) -> Table:
         table.rows.append([_model_cell(model), *(score_cell(cell) if cell else Cell("-") for cell in cells)])
     if models:
         chances = [next(s.chance for (_, name), s in chosen.items() if name == metric) for metric in metrics]
-        guess = [Cell(number(c, m), "", f"{c:.6g}", "plain") for c, m in zip(chances, metrics, strict=True)]
+        guess = [Cell(chance_number(chance), "", f"{chance:.6g}", "plain") for chance in chances]
         table.rows.append([Cell("chance", "guessing", "~", "name plain"), *guess])
     return table
 
@@ -83,7 +95,7 @@ def subject_table(results: Results, metric: str) -> Table:
     """Tabulate models by subjects for one metric."""
     chosen = results.select(metric=metric, direction="image_given_brain")
     subjects = [*sorted({s.subject for s in chosen if s.subject != "mean"}), "mean"]
-    table = Table(["model", *subjects], caption=f"{metric_name(metric)}, which picture given the brain response")
+    table = Table(["model", *subjects], caption=f"{metric_name(metric)}, which stimulus given the brain response")
     for model in in_order([score.model for score in chosen]):
         mine = {score.subject: score for score in chosen if score.model == model}
         table.rows.append(
@@ -119,7 +131,7 @@ def control_table(results: Results) -> Table:
                 Cell(look_of(score.model).name, CONDITIONS.get(score.model, ""), score.model, "name role-control"),
                 Cell(metric_name(score.metric)),
                 score_cell(score),
-                Cell(number(score.chance, score.metric), sort=f"{score.chance:.6g}"),
+                Cell(chance_number(score.chance), sort=f"{score.chance:.6g}"),
                 Cell(number(score.null_95, score.metric), sort=f"{score.null_95:.6g}"),
                 Cell(_verdict(score)),
             ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from neurodecode.core.results import Results
 from neurodecode.core.scores import Score
-from neurodecode.evaluation.report_tables import is_picture_metric, main_metric, number, pair_name
+from neurodecode.evaluation.report_tables import chance_number, is_picture_metric, main_metric, number, pair_name
 from neurodecode.evaluation.style import in_order, look_of, metric_name
 
 
@@ -61,9 +61,8 @@ def findings(results: Results) -> list[str]:
     said = []
     if mean:
         any_score = next(iter(mean.values()))
-        said.append(
-            f"Chance for {metric_name(metric)} among {any_score.n_candidates} candidates is {number(any_score.chance)}."
-        )
+        chance = chance_number(any_score.chance)
+        said.append(f"Chance for {metric_name(metric)} among {any_score.n_candidates} candidates is {chance}.")
     ideal = mean.get("ideal_learner")
     if ideal and "fused" in mean:
         share = mean["fused"].value / ideal.value

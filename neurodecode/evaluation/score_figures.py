@@ -72,7 +72,7 @@ def retrieval_bars(scores: Sequence[Score], metric: str, direction: str = "image
         handles = [
             Line2D([], [], color=INK, linewidth=1.4, label="95 % interval"),
             Line2D([], [], marker="o", linestyle="", mfc="white", mec=INK, markersize=4, label="one subject"),
-            Line2D([], [], color=CHANCE, linestyle=(0, (2, 2)), label=f"chance {_number(first.chance, metric)}"),
+            Line2D([], [], color=CHANCE, linestyle=(0, (2, 2)), label=f"chance {first.chance:.4g}"),
             Line2D([], [], color=NULL, linewidth=1.6, label="null, 95 % point"),
         ]  # fmt: skip
         figure.legend(handles=handles, loc="outside lower left", ncols=4)

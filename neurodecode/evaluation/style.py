@@ -144,8 +144,8 @@ def direction_name(direction: str) -> str:
     'which picture, given the brain response'
     """
     names = {
-        "image_given_brain": "which picture, given the brain response",
-        "brain_given_image": "which brain response, given the picture",
+        "image_given_brain": "which stimulus, given the brain response",
+        "brain_given_image": "which brain response, given the stimulus",
     }
     return names.get(direction, "")
 

@@ -161,7 +161,7 @@ def test_real_data_are_not_called_simulated():
     results, pictures = make_results(False), make_pictures()
     figures = standard_figures(results, make_answers(), pictures, CURVES)
     assert not any("SIMULATED" in titles(figure) for figure in figures.values())
-    page = render_report(results, {name: figure_bytes(figures[name]) for name in ("retrieval_top5",)}, pictures)
+    page = render_report(results, {name: figure_bytes(figures[name]) for name in ("retrieval_top1",)}, pictures)
     assert "simulated" not in page.lower()
 
 
@@ -219,7 +219,9 @@ def test_cards_and_sentences_say_what_the_records_say():
     results = make_results(True)
     made = {card.name: card for card in cards(results)}
     assert set(made) == {"fused", "decoder", "ridge"}
-    top5 = {s.model: s for s in results.select(metric="top5", direction="image_given_brain", subject="mean")}
+    top5 = {
+        s.model: s for s in results.select(metric=main_metric(results), direction="image_given_brain", subject="mean")
+    }
     assert made["decoder"].share == top5["decoder"].value
     assert made["fused"].ceiling == top5["ideal_learner"].value
     assert made["fused"].chosen
@@ -234,7 +236,7 @@ def test_a_leaking_control_is_called_out():
     results = make_results(True)
     leaking = [
         replace(score, value=0.9, low=0.8, high=1.0)
-        if (score.model, score.metric) == ("shuffled_brain", "top5")
+        if (score.model, score.metric) == ("shuffled_brain", main_metric(results))
         else score
         for score in results.scores
     ]
