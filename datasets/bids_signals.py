@@ -70,8 +70,14 @@ def read_run(
     DataError
         Naming the file: not readable, cut, not finite, or with a flat channel.
     """
+    promised = _promised_duration(run.file)
     raw = _open(run, root, datatype)
-    _check_length(run.file, raw.n_times / raw.info["sfreq"])
+    duration = raw.n_times / raw.info["sfreq"]
+    # A cut BrainVision file opens without a complaint.
+    if promised is not None and duration < promised - DURATION_TOLERANCE:
+        raise DataError(
+            f"{run.file}: {duration:.1f} s of signal, expected {promised:.1f} s as its .json says; it was cut"
+        )
     kinds = raw.get_channel_types()
     wanted = ("eeg",) if datatype == "eeg" else ("mag", "grad")
     names = [name for name, kind in zip(raw.ch_names, kinds, strict=True) if kind in wanted and name not in set(drop)]
@@ -98,6 +104,9 @@ def _open(run: Run, root: Path, datatype: str) -> Any:
             warnings.simplefilter("ignore")
             return mne_bids.read_raw_bids(path, verbose="error")
     except Exception as error:  # a broken file ends in whatever exception its reader stumbles on
+        if "Channel mismatch" in str(error):
+            table = run.events.name.replace("_events.tsv", "_channels.tsv")
+            raise DataError(f"{run.file}: its channels are not those that {table} names") from error
         raise DataError(f"{run.file}: not readable as a BIDS recording ({_first_line(error)})") from error
 
 
@@ -126,14 +135,10 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
 
-def _check_length(file: Path, duration: float) -> None:
-    """Compare with the duration that the sidecar promises: a cut BrainVision file opens without a complaint."""
+def _promised_duration(file: Path) -> float | None:
     sidecar = file.with_suffix(".json")
-    if not sidecar.is_file():
-        return
-    promised = read_json(sidecar).get("RecordingDuration")
-    if isinstance(promised, int | float) and duration < promised - DURATION_TOLERANCE:
-        raise DataError(f"{file}: {duration:.1f} s of signal, expected {promised:.1f} s ({sidecar.name}); it was cut")
+    value = read_json(sidecar).get("RecordingDuration") if sidecar.is_file() else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _check_signals(file: Path, data: NDArray[np.float32], names: list[str], sfreq: float) -> None:
