@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurodecode.datasets.preprocessing import preprocess_array
 from neurodecode.datasets.simulation.ceilings import exact_learner, ideal_learner, oracle
 from neurodecode.datasets.simulation.components import design_matrix
-from neurodecode.datasets.simulation.preparation import Whitened, average_reference, prepare, whiten
+from neurodecode.datasets.simulation.preparation import Whitened, average_reference, both_sides, prepare, whiten
 from neurodecode.datasets.simulation.settings import COMPONENTS_PER_LAYER, TEST_REPETITIONS, TRAIN_REPETITIONS
 from neurodecode.datasets.simulation.subject import stream, subject_truth
 from neurodecode.datasets.simulation.truth import Truth
@@ -149,7 +149,7 @@ def draw_scores(
         rows[split] = np.flatnonzero(splits == split)
         counts[split] = np.full(len(rows[split]), float(repetitions))
         noise = generator.standard_normal((len(rows[split]), len(subject.space), len(subject.time)))
-        noise = np.matmul(np.matmul(subject.space, noise), subject.time) / np.sqrt(repetitions)
+        noise = both_sides(subject.space, noise, subject.time) / np.sqrt(repetitions)
         signals[split] = truth.activations[rows[split]] @ basis + noise.reshape(len(noise), -1)
     test, train = rows["test"], rows["train"]
     known = (signals["train"], counts["train"], truth.design[train])

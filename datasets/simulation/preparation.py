@@ -165,6 +165,36 @@ def inverse_root(covariance: NDArray[np.float64], tolerance: float = RANK_TOLERA
     return root
 
 
+def both_sides(
+    space: NDArray[np.float64], epochs: NDArray[np.float64], time: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Multiply every epoch by a matrix over channels and a symmetric one over times.
+
+    Parameters
+    ----------
+    space : array of shape (n_channels_out, n_channels)
+        Over the channels.
+    epochs : array of shape (n_epochs, n_channels, n_times)
+        Signals.
+    time : array of shape (n_times, n_times)
+        Over the times.
+
+    Returns
+    -------
+    array of shape (n_epochs, n_channels_out, n_times), float64
+        `space @ epoch @ time`.
+
+    Examples
+    --------
+    >>> both_sides(2 * np.eye(2), np.ones((3, 2, 1)), np.ones((1, 1))).shape
+    (3, 2, 1)
+    """
+    # One large product over the channels, not a small one an epoch: volumes have thousands of channels and one time.
+    mixed = np.tensordot(epochs @ time, space, axes=(1, 1))
+    swapped: NDArray[np.float64] = np.ascontiguousarray(mixed.transpose(0, 2, 1))
+    return swapped
+
+
 @dataclass(frozen=True, eq=False)
 class Whitened:
     """The known responses in units of the noise, and the way to bring data there.
@@ -205,8 +235,7 @@ class Whitened:
         expected = (len(self.space), len(self.time))
         if epochs.ndim != 3 or epochs.shape[1:] != expected:
             raise DataError(f"epochs: expected (n_epochs, {expected[0]}, {expected[1]}), got {epochs.shape}")
-        whitened = np.matmul(np.matmul(self.space, epochs), self.time)
-        return np.asarray(whitened, dtype=np.float64).reshape(len(epochs), -1)
+        return both_sides(self.space, np.asarray(epochs, dtype=np.float64), self.time).reshape(len(epochs), -1)
 
 
 def whiten(prepared: Prepared) -> Whitened:

@@ -33,7 +33,7 @@ WINDOW_START: Final = 0.0
 WINDOW_DURATION: Final = 0.8
 
 #: Root mean square of the noise of one trial, averaged over the sensors: volts, tesla, and per cent of the baseline.
-NOISE_LEVEL: Final[dict[str, float]] = {"eeg": 1.04e-5, "meg": 2.28e-12, "fmri": 1.0}
+NOISE_LEVEL: Final[dict[str, float]] = {"eeg": 1.04e-5, "meg": 2.23e-12, "fmri": 2.7}
 
 #: The modalities that can be simulated.
 MODALITIES: Final = ("eeg", "meg", "fmri")
@@ -96,7 +96,7 @@ class VolumeSettings:
     patterns_per_layer: int = 16
     pattern_width: float = 0.8
     depth_width: float = 0.18
-    signal: float = 1.0
+    signal: float = 0.2
     gain_spread: float = 0.2
     noise_width: float = 0.9
     smooth_share: float = 0.45

@@ -87,7 +87,7 @@ def write_brainvision(
         for onset in onsets
     ]
     pybv.write_brainvision(
-        data=signal,
+        data=rounded(signal, EEG_STEP_MICROVOLT * 1e-6),
         sfreq=float(info["sfreq"]),
         ch_names=list(info["ch_names"]),
         fname_base=name,
@@ -114,8 +114,31 @@ def write_fif(path: Path, signal: NDArray[np.float32], info: mne.Info) -> None:
     info = info.copy()
     for channel in info["chs"]:
         channel["cal"], channel["range"] = MEG_STEP_TESLA, 1.0
-    raw = mne.io.RawArray(signal.astype(np.float64), info, verbose="error")
+    raw = mne.io.RawArray(rounded(signal, MEG_STEP_TESLA).astype(np.float64), info, verbose="error")
     raw.save(path, fmt="short", verbose="error")
+
+
+def rounded(signal: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+    """Move values half a step away from zero: both file writers cut off what is beyond a step, and so they round.
+
+    Parameters
+    ----------
+    signal : array
+        Values.
+    step : float
+        What one unit of the stored integers stands for.
+
+    Returns
+    -------
+    array of the same shape, float32
+        The moved values.
+
+    Examples
+    --------
+    >>> (rounded(np.array([0.9, -1.2], dtype=np.float32), 1.0)).astype(int).tolist()
+    [1, -1]
+    """
+    return signal + np.copysign(np.float32(step / 2), signal)
 
 
 def _write_volumes(folder: Path, truth: Truth, trials: pd.DataFrame, volume: Volume) -> None:
