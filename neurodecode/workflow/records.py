@@ -1,0 +1,213 @@
+"""From ranking tables to records: every number with interval, chance, null and protocol."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from neurodecode.core.prepared import PreparedStudy
+from neurodecode.core.provenance import versions
+from neurodecode.core.results import Results
+from neurodecode.core.scores import Absent, Score, protocol_label
+from neurodecode.evaluation.answers import Answers
+from neurodecode.evaluation.comparisons import compare_models
+from neurodecode.evaluation.retrieval import AnswerTable, evaluate_retrieval, repetition_curve
+from neurodecode.workflow.bank import TargetBank
+from neurodecode.workflow.ceilings import CEILINGS
+from neurodecode.workflow.items import fold_items
+from neurodecode.workflow.retrieve import CHOSEN, PERMUTED, SHUFFLED, Retrieval
+from neurodecode.workflow.run_folder import RankingTables
+
+COMPARED = (("decoder", "ridge"), ("fused", "decoder"), ("fused", "ridge"), ("fused", "encoding"))
+NOTES = {
+    SHUFFLED: "fused ranking by models trained again on shuffled pairs of brain and stimulus",
+    PERMUTED: "fused ranking of each item with another item's brain response",
+    CHOSEN: "the model that validation chose, for each subject and fold",
+}
+
+
+def answers_of(tables: RankingTables, *, by_unit: bool) -> dict[tuple[str, str], Answers]:
+    """Give the tables as the statistics want them.
+
+    Parameters
+    ----------
+    tables : RankingTables
+        Scores of all models.
+    by_unit : bool
+        Whether rows of one unit (a run, a recording) are resampled and permuted together; else the stimulus is the
+        unit.
+
+    Returns
+    -------
+    dict of (model, subject) to Answers
+        In the order of the tables.
+    """
+    candidates = [str(name) for name in tables.candidates["candidate"]]
+    found = {}
+    for (model, subject), matrix in tables.scores.items():
+        rows = tables.queries_of(subject)
+        folds = rows["fold"].astype(str).tolist()
+        found[model, subject] = Answers(
+            matrix,
+            rows["correct"].astype(str).tolist(),
+            candidates,
+            units=rows["unit"].astype(str).tolist() if by_unit else None,
+            folds=folds if len(set(folds)) > 1 else None,
+        )
+    return found
+
+
+def averaging_text(tables: RankingTables) -> str:
+    """Say what was averaged into a query: ``signals x 20`` or the range."""
+    low, high = int(tables.queries["repetitions"].min()), int(tables.queries["repetitions"].max())
+    return f"signals x {low}" if low == high else f"signals x {low} to {high}"
+
+
+def protocols(prepared: PreparedStudy, tables: RankingTables, *, joint: bool, averaged: str) -> dict[str, str]:
+    """Build each model's protocol label."""
+    found = {}
+    for model in tables.models:
+        trained = model in ("decoder", "fused", SHUFFLED, PERMUTED, CHOSEN)
+        found[model] = protocol_label(
+            "joint" if joint and trained else "within-subject",
+            unit=prepared.split.unit,
+            averaged=averaged,
+            gallery=f"{len(tables.candidates)} test stimuli",
+            weights="known truth" if model in CEILINGS else "best by validation",
+        )
+    return found
+
+
+def retrieval_records(
+    prepared: PreparedStudy, tables: RankingTables, *, joint: bool, seed: int, absent: Mapping[str, str]
+) -> tuple[list[Score], list[Absent], AnswerTable]:
+    """Score all models in both directions and compare the main ones in pairs.
+
+    Parameters
+    ----------
+    prepared : PreparedStudy
+        The study.
+    tables : RankingTables
+        Scores of all models.
+    joint : bool
+        Whether the network was trained on all subjects together.
+    seed : int
+        Of bootstrap and permutations.
+    absent : mapping of str to str
+        Models that cannot exist or were not run, with the reason.
+
+    Returns
+    -------
+    scores, absent, answers
+        Records, records that cannot exist, and the answers they came from.
+    """
+    answers = answers_of(tables, by_unit=prepared.info["averaging"] != "stimulus")
+    averaged = averaging_text(tables)
+    labels = protocols(prepared, tables, joint=joint, averaged=averaged)
+    found = evaluate_retrieval(
+        answers, protocol=labels, averaged=averaged, simulated=prepared.simulated, seed=seed, notes=NOTES
+    )
+    pairs = [pair for pair in COMPARED if all(model in tables.models for model in pair)]
+    metrics = ["top1", "top5"] if len(tables.candidates) > 5 else ["top1"]
+    differences = compare_models(
+        answers, pairs, metrics=metrics, protocol=labels, averaged=averaged, simulated=prepared.simulated, seed=seed
+    )
+    missing = [Absent("all", model, "all", reason) for model, reason in absent.items()]
+    return [*found.scores, *differences], [*found.absent, *missing], answers
+
+
+def curve_records(
+    prepared: PreparedStudy,
+    bank: TargetBank,
+    retrieval: Retrieval,
+    *,
+    joint: bool,
+    seed: int,
+    repetitions: Sequence[int] | None = None,
+    models: Sequence[str] = ("fused", "decoder", "ridge", "encoding"),
+) -> list[Score]:
+    """Score the models with fewer repetitions of each test stimulus averaged, drawn without looking at the signals.
+
+    Parameters
+    ----------
+    prepared, bank, retrieval
+        The ranked study with its fitted models.
+    joint, seed
+        As in `retrieval_records`.
+    repetitions : sequence of int, optional
+        1, 2, 5, 10 and so on up to what there is.
+    models : sequence of str
+        Which models.
+
+    Returns
+    -------
+    list of Score
+        Records ``curve_top1`` and ``curve_top5``.
+    """
+    most = int(retrieval.tables.queries["repetitions"].min())
+    wanted = [n for n in (repetitions or (1, 2, 5, 10, 20, 40, 80)) if n < most]
+    candidates = [str(name) for name in retrieval.tables.candidates["candidate"]]
+    vectors = bank.rows(candidates)
+
+    def answer(count: int) -> dict[tuple[str, str], Answers]:
+        found = {}
+        for (subject, fold), fitted in retrieval.models.items():
+            test = fold_items(prepared, subject, fold=fold, test_repetitions=count, seed=seed).test
+            names = [str(name) for name in test.stimulus]
+            for model, matrix in fitted.score(test, vectors).items():
+                if model in models:
+                    found[model, subject] = Answers(matrix, names, candidates)
+        return found
+
+    def label(averaged: str) -> dict[str, str]:
+        return protocols(prepared, retrieval.tables, joint=joint, averaged=averaged)
+
+    if not wanted:
+        return []
+    top = [k for k in (1, 5) if k < len(candidates)]
+    return repetition_curve(answer, wanted, protocol=label, simulated=prepared.simulated, seed=seed, top=top)
+
+
+def build_results(
+    prepared: PreparedStudy,
+    bank: TargetBank,
+    retrieval: Retrieval,
+    scores: Sequence[Score],
+    absent: Sequence[Absent],
+    *,
+    seed: int,
+    config: Mapping[str, Any],
+    trimmed: Sequence[str] = (),
+) -> Results:
+    """Put everything a run has to say into one object, ready for ``results.json`` and the report."""
+    info = prepared.info
+    first = prepared.recording(prepared.subjects[0])
+    counts = retrieval.chosen.values()
+    names, numbers = np.unique(list(counts), return_counts=True)
+    study = {
+        "name": prepared.name,
+        "description": str(info["description"]),
+        "modality": str(info["modality"]),
+        "subjects": ", ".join(prepared.subjects),
+        "channels": str(first.n_channels),
+        "times": f"{first.n_times} at {first.sensors.sfreq:g} Hz" if first.n_times > 1 else "one (a map a trial)",
+        "split": f"{prepared.split.rule}; {prepared.split.n_folds} fold(s); disjoint unit: {prepared.split.unit}",
+        "citation": str(info["citation"]),
+        "licence": str(info["licence"]),
+        "chosen by validation": ", ".join(f"{name} ({count})" for name, count in zip(names, numbers, strict=True)),
+    }
+    if first.flags:
+        study["flags"] = "; ".join(first.flags)
+    return Results(
+        list(scores),
+        versions(),
+        seed,
+        prepared.split.hash,
+        bank.describe(),
+        retrieval.chosen,
+        dict(config),
+        list(absent),
+        study,
+        list(trimmed),
+        [],
+    )
