@@ -1,0 +1,170 @@
+"""One complete fit on given training rows: noise, subspace, encoding model and ridge decoder.
+
+Nothing in here looks at other rows, so a fold is the same function on fewer rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodecode.encoders.linear.bank import (
+    BankScaler,
+    JointComponents,
+    fit_bank_scaler,
+    fit_joint_components,
+    layer_kernels,
+    rows_of,
+    symmetric_eigen,
+    take_rows,
+)
+from neurodecode.encoders.linear.encoding import EncodingModel, fit_encoding, model_error_covariance
+from neurodecode.encoders.linear.noise import Whitener, fit_whitener
+from neurodecode.encoders.linear.ridge import RidgeDecoder, fit_ridge
+from neurodecode.encoders.linear.subspace import Subspace, fit_subspace
+from neurodecode.encoders.linear.trials import Strings, TrialSet, grouped_folds
+
+Floats = NDArray[np.float64]
+Bank = Mapping[str, NDArray[np.floating]]
+
+MOST_TARGETS = 200
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything fitted on one set of training rows.
+
+    Parameters
+    ----------
+    whitener, subspace, scaler, components, encoding, ridge
+        The fitted parts, in the order in which data passes them.
+    repetitions : float
+        Harmonic mean of the trials in a training row.
+    """
+
+    whitener: Whitener
+    subspace: Subspace
+    scaler: BankScaler
+    components: JointComponents
+    encoding: EncodingModel
+    ridge: RidgeDecoder
+    repetitions: float
+
+    def coordinates(self, signals: NDArray[np.floating]) -> Floats:
+        """Coordinates of signals (n, channels, times) in the signal subspace."""
+        return self.subspace.apply(self.whitener.apply(signals))
+
+    def targets(self, bank: Bank) -> Floats:
+        """Coordinates of stimuli on the joint components."""
+        return self.components.scores(self.scaler.apply(bank))
+
+
+def harmonic_mean(repetitions: NDArray[np.int64]) -> float:
+    """Count whose noise is the average noise of the rows."""
+    return float(1 / np.mean(1 / repetitions))
+
+
+def fit_stage(trials: TrialSet, bank: Bank, names: Strings, *, noise_kind: str = "auto", seed: int = 0) -> Stage:
+    """Fit all parts on the given rows.
+
+    Parameters
+    ----------
+    trials : TrialSet
+        Training rows: single trials, or averages if stimuli repeat across units.
+    bank : mapping of str to array of shape (n_stimuli, dim)
+    names : array of str of shape (n_stimuli,)
+        Stimulus of each row of the bank.
+    noise_kind : str
+        See `neurodecode.encoders.linear.noise.fit_whitener`.
+    seed : int
+        Of the inner folds that choose penalties.
+
+    Returns
+    -------
+    Stage
+
+    Notes
+    -----
+    Rows of one stimulus and unit are averaged before fitting. Rows are then treated alike, with the noise of their
+    harmonic mean count.
+    """
+    whitener = fit_whitener(trials.signals, trials.stimulus, trials.repetitions, kind=noise_kind)
+    averages = trials.averaged()
+    repetitions = harmonic_mean(averages.repetitions)
+    own = take_rows(bank, rows_of(averages.stimulus, names))
+    scaler = fit_bank_scaler(own)
+    scaled = scaler.apply(own)
+    kernels = layer_kernels(scaled, scaled)
+    values, vectors = symmetric_eigen(kernels.mean(axis=0))
+    components = fit_joint_components(scaled, values * len(kernels), vectors, MOST_TARGETS)
+    whitened = whitener.apply(averages.signals)
+    subspace = fit_subspace(whitened, averages.shape, values, vectors, 1 / repetitions)
+    coordinates = subspace.apply(whitened)
+    encoding = fit_encoding(coordinates, subspace.variance, scaled, kernels, vectors, 1 / repetitions)
+    ridge = fit_ridge(coordinates, components.scores(scaled), averages.group, prior=subspace.variance, seed=seed)
+    return Stage(whitener, subspace, scaler, components, encoding, ridge, repetitions)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What the fold models said about training rows whose unit they had not seen, in the frame of the full stage.
+
+    Parameters
+    ----------
+    predictions, truths : arrays of shape (n, n_targets)
+        Joint components predicted by the folds' ridges, and the true ones.
+    groups : array of str of shape (n,)
+    """
+
+    predictions: Floats
+    truths: Floats
+    groups: Strings
+
+
+def cross_fit(
+    stage: Stage, trials: TrialSet, bank: Bank, names: Strings, *, n_folds: int, noise_kind: str = "auto", seed: int = 0
+) -> tuple[Stage, HeldOut]:
+    """Refit the stage leaving units out, to learn how wrong it is about units it has not seen.
+
+    Every fold refits everything (noise, subspace, bank components, penalties). Leaving out trials instead, while other
+    trials of the same picture stay in training, would give residuals that are far too small.
+
+    Parameters
+    ----------
+    stage : Stage
+        Fitted on all of `trials`.
+    trials, bank, names, noise_kind, seed
+        As in `fit_stage`.
+    n_folds : int
+        Folds over units.
+
+    Returns
+    -------
+    stage : Stage
+        With the model error of its encoding model filled in.
+    held_out : HeldOut
+    """
+    predictions, truths, groups, residuals, noises = [], [], [], [], []
+    for train, left_out in grouped_folds(trials.group, n_folds, seed):
+        fold = fit_stage(trials.select(train), bank, names, noise_kind=noise_kind, seed=seed)
+        rows = trials.select(left_out).averaged()
+        own = take_rows(bank, rows_of(rows.stimulus, names))
+        coordinates = fold.coordinates(rows.signals)
+        scores = fold.ridge.predict(coordinates)
+        back = fold.components.layers(scores, fold.scaler)
+        predictions.append(stage.targets(back))
+        truths.append(stage.targets(own))
+        groups.append(rows.group)
+        bridge = fold.subspace.basis.T @ stage.subspace.basis
+        residuals.append((coordinates - fold.encoding.predict(fold.scaler.apply(own))) @ bridge)
+        noises.append(bridge.T @ bridge * float(np.sum(1 / rows.repetitions)))
+    residual = np.concatenate(residuals)
+    noise = np.sum(noises, axis=0) / len(residual)
+    error = model_error_covariance(residual, noise)
+    # Where the folds' directions only partly cover the full ones, part of the error was lost on the way; scale it up.
+    covered = np.clip(np.diag(noise) * stage.repetitions, 0.25, 1.0)
+    error = error / np.sqrt(np.outer(covered, covered))
+    encoding = replace(stage.encoding, model_error=error)
+    held_out = HeldOut(np.concatenate(predictions), np.concatenate(truths), np.concatenate(groups))
+    return replace(stage, encoding=encoding), held_out
