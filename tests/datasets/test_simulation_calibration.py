@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neurodecode.cli.simulate import source_features
+from neurodecode.workflow.simulate import source_features
 from neurodecode.datasets import openmoji
 from neurodecode.datasets.simulation.calibration import AIM, TOLERANCE, study_experiments, study_scores
 

@@ -1,0 +1,85 @@
+"""The built-in study, simulated: the pictures, the network that drives the sources, and the writer put together."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodecode.core.progress import progress_bar
+from neurodecode.datasets import openmoji
+from neurodecode.datasets.simulation.study import simulate_study
+from neurodecode.encoders.stimulus.alexnet import AlexNetEncoder
+
+#: Side of the pictures that the simulated brain's network sees, and how many it sees at once.
+PICTURE_SIZE = 112
+BATCH = 32
+
+
+def source_features(stimuli: list[str]) -> dict[str, NDArray[np.float32]]:
+    """Compute the features of AlexNet that drive the simulated sources.
+
+    Pictures are shown to the network at 112 pixels and each layer is averaged over a grid of 4 x 4: coarse, as signals
+    of whole brain regions are, and a quarter of the time that 224 pixels take.
+
+    Parameters
+    ----------
+    stimuli : list of str
+        Names of OpenMoji pictures.
+
+    Returns
+    -------
+    dict of arrays of shape (n_stimuli, n_dims), float32
+        Layers from early to late.
+    """
+    encoder = AlexNetEncoder(pooling="grid4x4", size=PICTURE_SIZE)
+    parts = []
+    with progress_bar("seeing the pictures through AlexNet", total=len(stimuli)) as advance:
+        for start in range(0, len(stimuli), BATCH):
+            names = stimuli[start : start + BATCH]
+            parts.append(encoder.encode([openmoji.render(name, PICTURE_SIZE) for name in names]))
+            advance(len(names))
+    return {layer: np.concatenate([part[layer] for part in parts]) for layer in encoder.layers()}
+
+
+def simulate_openmoji(
+    folder: Path,
+    *,
+    modality: Literal["eeg", "meg", "fmri"],
+    seed: int = 0,
+    subjects: int = 3,
+    sfreq: float = 250.0,
+    realism: Literal["basic", "full"] = "basic",
+    jobs: int = 1,
+) -> Path:
+    """Compute the features that drive the simulated sources, and write the study.
+
+    Parameters
+    ----------
+    folder : Path
+        The data set.
+    modality, seed, subjects, sfreq, realism, jobs
+        As the options of `neurodecode simulate`.
+
+    Returns
+    -------
+    Path
+        `folder`.
+    """
+    stimuli = openmoji.stimuli()
+    features = source_features([str(name) for name in stimuli["stimulus"]])
+    with progress_bar(f"simulating {modality}") as advance:
+        return simulate_study(
+            folder,
+            modality=modality,
+            features=features,
+            stimuli=stimuli,
+            pictures=openmoji.render,
+            seed=seed,
+            subjects=subjects,
+            sfreq=sfreq,
+            realism=realism,
+            licence="CC BY-SA 4.0 (pictures: OpenMoji)",
+            jobs=jobs,
+            progress=lambda part: advance(description=f"simulating {modality}, {part}"),
+        )

@@ -1,0 +1,46 @@
+"""A result as a table in the terminal."""
+
+from rich.table import Table
+
+from neurodecode.core.results import Results
+from neurodecode.evaluation.style import in_order, look_of, metric_name
+
+
+def results_table(results: Results) -> Table:
+    """Lay out the mean records of a result: models in rows; value, interval, chance and null of each metric.
+
+    Parameters
+    ----------
+    results : Results
+        A finished result.
+
+    Returns
+    -------
+    rich.table.Table
+        Ready to print. A simulated study is called so in the title.
+    """
+    mean = [score for score in results.scores if score.subject == "mean" and score.direction == "image_given_brain"]
+    metrics = [name for name in ("top1", "top5") if any(score.metric == name for score in mean)]
+    chosen = {(score.model, score.metric): score for score in mean}
+    title = f"{results.study.get('name', 'result')}: image given brain, mean over subjects"
+    table = Table(title=title + (" - SIMULATED DATA" if results.simulated else ""), title_justify="left")
+    table.add_column("model")
+    for name in metrics:
+        table.add_column(metric_name(name), justify="right")
+        table.add_column("95 % interval", justify="right", style="dim")
+        table.add_column("null 95 %", justify="right", style="dim")
+    models = in_order([score.model for score in mean if score.metric in metrics])
+    for model in models:
+        cells = []
+        for name in metrics:
+            score = chosen.get((model, name))
+            cells += (
+                ["", "", ""]
+                if score is None
+                else [f"{score.value:.3f}", f"{score.low:.3f} to {score.high:.3f}", f"{score.null_95:.3f}"]
+            )
+        table.add_row(look_of(model).name, *cells)
+    for name in metrics:
+        first = next(score for score in mean if score.metric == name)
+        table.caption = f"{table.caption or ''} chance {metric_name(name)}: {first.chance:.3f}".strip()
+    return table
