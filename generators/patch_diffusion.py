@@ -235,7 +235,8 @@ class PatchDiffusionTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         -------
         Tensor of shape (n, embedding_dim), float32
         """
-        return (embedding.float() - self.input_mean.float()) / self.input_scale.float()
+        standardised: torch.Tensor = (embedding.float() - self.input_mean.float()) / self.input_scale.float()
+        return standardised
 
     def forward(
         self, sample: Tensor, noise_level: Tensor, standardised: Tensor, use_condition: Tensor | None = None

@@ -128,6 +128,7 @@ def build_app(service: StudioService) -> gr.Blocks:
             file.write(service.bundle(run))
         return name
 
+    app: gr.Blocks
     with gr.Blocks(title="neurodecode studio", analytics_enabled=False, delete_cache=(3600, 3600)) as app:
         with gr.Sidebar(width=300):
             gr.Markdown("### What to look at")
@@ -168,13 +169,13 @@ def build_app(service: StudioService) -> gr.Blocks:
         inputs = [run_box, subject_box, trial_box, model_box]
         outputs = [banner, true_picture, verdict, gallery, table, plot, pictures_box, no_pictures]
         run_box.input(choose_run, [run_box], [subject_box, trial_box, model_box], api_name="open").then(
-            show, inputs, outputs, api_name=False
+            show, inputs, outputs, api_visibility="private"
         )
         subject_box.input(choose_subject, [run_box, subject_box], [trial_box], api_name="trials").then(
-            show, inputs, outputs, api_name=False
+            show, inputs, outputs, api_visibility="private"
         )
         for box in (trial_box, model_box):
-            box.input(show, inputs, outputs, api_name=False)
+            box.input(show, inputs, outputs, api_visibility="private")
         app.load(show, inputs, outputs, api_name="show")
         pack.click(download, [run_box], [packed], api_name="pack")
     return app

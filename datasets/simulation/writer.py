@@ -52,9 +52,10 @@ def write_subject(folder: Path, truth: Truth, trials: pd.DataFrame, volume: Volu
     place.mkdir()
     info = eeg_info(truth.sfreq) if truth.modality == "eeg" else meg_info(truth.sfreq)
     write_positions(place, truth.subject, info)
-    for run, shown in trials.groupby("run"):
-        base = f"{truth.subject}_task-{TASK}_run-{int(run):02d}"
-        signal = continuous_run(truth, shown, int(run))
+    for label, shown in trials.groupby("run"):
+        run = int(str(label))
+        base = f"{truth.subject}_task-{TASK}_run-{run:02d}"
+        signal = continuous_run(truth, shown, run)
         if truth.modality == "eeg":
             write_brainvision(place, f"{base}_eeg", signal, info, shown["onset"].to_numpy(dtype=np.float64))
         else:
@@ -150,10 +151,11 @@ def _write_volumes(folder: Path, truth: Truth, trials: pd.DataFrame, volume: Vol
         nibabel.save(image, place / f"{truth.subject}_{name}_mask.nii")
         about = "the voxels of the brain" if name == "desc-brain" else f"the voxels of {name.removeprefix('label-')}"
         write_json(place / f"{truth.subject}_{name}_mask.json", {"Type": "ROI", "Description": f"{about}, simulated"})
-    for run, shown in trials.groupby("run"):
-        base = f"{truth.subject}_task-{TASK}_run-{int(run):02d}"
+    for label, shown in trials.groupby("run"):
+        run = int(str(label))
+        base = f"{truth.subject}_task-{TASK}_run-{run:02d}"
         betas = np.zeros((*volume.mask.shape, len(shown)), dtype=np.float32)
-        betas[volume.mask] = beta_run(truth, shown, int(run)).T
+        betas[volume.mask] = beta_run(truth, shown, run).T
         image = nibabel.Nifti1Image(betas, volume.affine)
         # Sixteen bits over the range of a run are far finer than the noise.
         image.set_data_dtype(np.int16)

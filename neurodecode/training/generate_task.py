@@ -142,7 +142,7 @@ class GenerateTask(Task):
         """Take the standardisation of embeddings from the training pairs, unless a checkpoint brought it."""
         super().on_fit_start()
         module = getattr(self.trainer, "datamodule", None)
-        if not hasattr(module, "embedding_statistics"):
+        if module is None or not hasattr(module, "embedding_statistics"):
             raise ConfigError("data: got a data module without embedding_statistics, expected GenerateDataModule")
         if bool((self.network.input_scale == 1).all()):
             mean, scale = module.embedding_statistics()
@@ -186,7 +186,8 @@ class GenerateTask(Task):
         wide = level[:, None, None, None]
         predicted = network(torch.lerp(picture, noise, wide), level, condition, shown)
         error = (predicted.float() - picture).square().mean(dim=(1, 2, 3))
-        return (error / (level.square() + LEVEL_FLOOR)).mean()
+        loss: torch.Tensor = (error / (level.square() + LEVEL_FLOOR)).mean()
+        return loss
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Compute the loss of one batch of pairs."""
@@ -226,4 +227,5 @@ def load_averaged(checkpoint: Path) -> PatchDiffusionTransformer:
         In evaluation mode.
     """
     task = GenerateTask.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    return task.averaged.eval()
+    network: PatchDiffusionTransformer = task.averaged.eval()
+    return network

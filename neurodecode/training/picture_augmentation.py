@@ -74,7 +74,8 @@ def render_drawing(name: str, size: int) -> Image.Image | None:
     master = Image.new("RGB", (MASTER_SIDE, MASTER_SIDE), "white")
     centre = (MASTER_SIDE / 2, MASTER_SIDE / 2)
     ImageDraw.Draw(master).text(centre, text, font=font, embedded_color=True, anchor="mm", fill="black")
-    if all(low == high for low, high in master.getextrema()):
+    pixels = np.asarray(master)
+    if bool((pixels == pixels[0, 0]).all()):
         return None
     return master.resize((size, size), Image.Resampling.LANCZOS)
 
@@ -104,8 +105,8 @@ def extra_drawings(names: Sequence[str], study: Collection[str], candidates: Col
     ['1F469-200D-1F680']
     """
     held_out = set(candidates) - set(study)
-    chosen = []
-    toned = []
+    chosen: list[str] = []
+    toned: list[str] = []
     for name in names:
         codes = set(name.split("-")) - JOINERS
         if name in candidates or not codes or codes & held_out:
