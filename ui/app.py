@@ -169,13 +169,13 @@ def build_app(service: StudioService) -> gr.Blocks:
         inputs = [run_box, subject_box, trial_box, model_box]
         outputs = [banner, true_picture, verdict, gallery, table, plot, pictures_box, no_pictures]
         run_box.input(choose_run, [run_box], [subject_box, trial_box, model_box], api_name="open").then(
-            show, inputs, outputs, api_visibility="private"
+            show, inputs, outputs, api_name="refresh", api_visibility="private"
         )
         subject_box.input(choose_subject, [run_box, subject_box], [trial_box], api_name="trials").then(
-            show, inputs, outputs, api_visibility="private"
+            show, inputs, outputs, api_name="refresh", api_visibility="private"
         )
         for box in (trial_box, model_box):
-            box.input(show, inputs, outputs, api_visibility="private")
+            box.input(show, inputs, outputs, api_name="refresh", api_visibility="private")
         app.load(show, inputs, outputs, api_name="show")
         pack.click(download, [run_box], [packed], api_name="pack")
     return app
