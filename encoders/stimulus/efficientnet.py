@@ -90,14 +90,13 @@ class InvertedResidual(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Map ``(n, inputs, height, width)`` to ``(n, outputs, height / stride, width / stride)``."""
-        values = inputs
+        values: torch.Tensor = inputs
         if self.expands:
             values = functional.relu6(self._bn0(self._expand_conv(values)), inplace=True)
         values = functional.relu6(self._bn1(self._depthwise_conv(values)), inplace=True)
         values = self._bn2(self._project_conv(values))
-        if self.skip:
-            values = values + inputs
-        return values
+        projected: torch.Tensor = values + inputs if self.skip else values
+        return projected
 
 
 class EfficientNetLite0(nn.Module):

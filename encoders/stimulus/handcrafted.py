@@ -14,6 +14,7 @@ from neurodecode.encoders.stimulus.pictures import CentralSquare
 
 GABOR_SIZE = 128
 WAVELENGTHS = (4.0, 8.0, 16.0, 32.0)
+GABOR_LAYERS = ("wavelength4", "wavelength8", "wavelength16", "wavelength32")
 N_ORIENTATIONS = 8
 # Bandwidth of the filters: deviation of log frequency, and of orientation in units of the orientations' distance.
 LOG_FREQUENCY_WIDTH = 0.55
@@ -135,7 +136,7 @@ class _GaborScale(nn.Module):
 
     def forward(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Map a spectrum ``(n, side, side)`` to energies ``(n, n_orientations, size, size)``."""
-        energy = torch.fft.ifft2(spectrum[:, None] * self.filters).abs()
+        energy: torch.Tensor = torch.fft.ifft2(spectrum[:, None] * self.filters).abs()
         inner = slice(self.margin, -self.margin)
         return energy[:, :, inner, inner]
 
@@ -146,7 +147,7 @@ class GaborEncoder(ImageModelEncoder):
     Parameters
     ----------
     layers : sequence of str, optional
-        Some of ``wavelength4``, ``wavelength8``, ``wavelength16`` and ``wavelength32`` (pixels of 128); all by default.
+        Some of `GABOR_LAYERS`, whose wavelengths are in pixels of 128; all by default.
     pooling : str or mapping of str to str
         See `neurodecode.encoders.stimulus.base.pool`.
     batch_size : int
@@ -162,14 +163,13 @@ class GaborEncoder(ImageModelEncoder):
 
     def __init__(
         self,
-        layers: Sequence[str] = tuple(f"wavelength{wavelength:g}" for wavelength in WAVELENGTHS),
+        layers: Sequence[str] = GABOR_LAYERS,
         pooling: str | Mapping[str, str] = "grid8x8",
         *,
         batch_size: int = 8,
         device: str = "cpu",
     ) -> None:
         network = GaborEnergy(GABOR_SIZE, WAVELENGTHS, N_ORIENTATIONS)
-        names = [f"wavelength{wavelength:g}" for wavelength in WAVELENGTHS]
         settings = {
             "size": GABOR_SIZE,
             "wavelengths": WAVELENGTHS,
@@ -180,7 +180,7 @@ class GaborEncoder(ImageModelEncoder):
         super().__init__(
             name="gabor",
             network=network,
-            layer_modules=dict(zip(names, network.scales, strict=True)),
+            layer_modules=dict(zip(GABOR_LAYERS, network.scales, strict=True)),
             layers=layers,
             pooling=pooling,
             preparation=CentralSquare(size=GABOR_SIZE),

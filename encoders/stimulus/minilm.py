@@ -14,7 +14,8 @@ from neurodecode.encoders.stimulus.weights import check_sha256, fill, load_state
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 LONGEST_TEXT = 256
-LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5", "layer6", "sentence")
+BLOCKS = range(1, 7)
+LAYERS = (*(f"layer{number}" for number in BLOCKS), "sentence")
 
 
 class MiniLMEncoder(TextModelEncoder):
@@ -61,7 +62,7 @@ class MiniLMEncoder(TextModelEncoder):
             network=network,
             tokenise=self._numbers,
             run=self._sentence,
-            layer_modules={f"layer{number}": block for number, block in enumerate(network.encoder.layer, start=1)},
+            layer_modules={f"layer{number}": network.get_submodule(f"encoder.layer.{number - 1}") for number in BLOCKS},
             final="sentence",
             layers=layers,
             pooling=pooling,
