@@ -168,3 +168,35 @@ def cross_fit(
     encoding = replace(stage.encoding, model_error=error)
     held_out = HeldOut(np.concatenate(predictions), np.concatenate(truths), np.concatenate(groups))
     return replace(stage, encoding=encoding), held_out
+
+
+def move(source: Stage, target: Stage, held_out: HeldOut) -> tuple[Stage, HeldOut]:
+    """Carry the model error and the held-out predictions of one stage over into the frame of another.
+
+    Used when the models are refitted on more rows: how wrong they are about unseen units was learned before, on fewer.
+
+    Parameters
+    ----------
+    source : Stage
+        The stage that `cross_fit` completed.
+    target : Stage
+        A stage fitted on more rows of the same subject.
+    held_out : HeldOut
+        In the frame of `source`.
+
+    Returns
+    -------
+    stage : Stage
+        `target` with a model error.
+    held_out : HeldOut
+        In the frame of `target`.
+    """
+    bridge = source.subspace.basis.T @ target.subspace.basis
+    covered = np.clip((bridge**2).sum(axis=0), 0.25, 1.0)
+    error = bridge.T @ source.encoding.model_error @ bridge / np.sqrt(np.outer(covered, covered))
+    moved = HeldOut(
+        target.targets(source.components.layers(held_out.predictions, source.scaler)),
+        target.targets(source.components.layers(held_out.truths, source.scaler)),
+        held_out.groups,
+    )
+    return replace(target, encoding=replace(target.encoding, model_error=error)), moved
