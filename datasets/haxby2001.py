@@ -225,8 +225,8 @@ def block_means(
 
     Examples
     --------
-    >>> means, blocks = block_means(np.arange(5, dtype=np.float32)[:, None], np.array(["rest", "cat", "cat", "rest",
-    "rest"]))
+    >>> signals = np.arange(5, dtype=np.float32)[:, None]
+    >>> means, blocks = block_means(signals, np.array(["rest", "cat", "cat", "rest", "rest"]))
     >>> means.ravel().tolist(), blocks
     ([1.5], [('cat', 1)])
     """

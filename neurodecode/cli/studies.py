@@ -3,8 +3,6 @@
 import json as json_format
 from typing import Any
 
-from neurodecode.datasets.catalogue import ROOT_VARIABLE, data_root, study_classes
-
 
 def run(*, root: str | None = None, json: bool = False) -> None:
     """List studies: modality, licence, where to get them, and what was found on this machine.
@@ -23,6 +21,8 @@ def run(*, root: str | None = None, json: bool = False) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+
+    from neurodecode.datasets.catalogue import ROOT_VARIABLE, data_root
 
     folder = data_root(root)
     table = Table(title="Studies", box=box.SIMPLE_HEAD)
@@ -57,6 +57,8 @@ def study_rows(root: str | None = None) -> list[dict[str, Any]]:
         With `name`, `modality`, `kind`, `description`, `citation`, `licence`, `where`, `size`, `simulated`,
         `expected` and `found` (the study's folder, or None).
     """
+    from neurodecode.datasets.catalogue import data_root, study_classes
+
     folder = data_root(root)
     rows = []
     for name, kind in study_classes().items():
