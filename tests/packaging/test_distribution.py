@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 def run(command: Sequence[str | Path], *, cwd: Path) -> str:
     done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, f"{' '.join(map(str, command))[:300]}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
 
@@ -103,7 +103,7 @@ def test_licences_are_in_the_metadata(distributions: tuple[Path, Path]) -> None:
     assert sorted(name.split("/licenses/")[1] for name in names) == ["LICENSE", "generators/LICENSE-weights.md"]
 
 
-def test_sdist_can_be_tested(distributions: tuple[Path, Path]) -> None:
+def test_sdist_is_complete(distributions: tuple[Path, Path]) -> None:
     with tarfile.open(distributions[1]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "constraints.txt", "tests/conftest.py"} <= names
