@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.prepared import PreparedStudy
-from neurodecode.datasets.preprocessing import resample
-from neurodecode.datasets.simulation.preparation import prepare, whiten
+from neurodecode.datasets.catalogue import study_classes
+from neurodecode.datasets.simulated_study import SimulatedStudy
+from neurodecode.datasets.simulation.preparation import prepare_as, whiten
 from neurodecode.datasets.simulation.study_ceilings import Averages, ceilings
 from neurodecode.datasets.simulation.truth import load_truth, truth_path
 from neurodecode.encoders.linear.trials import TrialSet
@@ -45,12 +46,10 @@ def ceiling_scores(
         One log score a ceiling.
     """
     truth = load_truth(data, subject)
-    sfreq = prepared.header["sfreq"]
-    if truth.spectrum is None or sfreq is None or sfreq == truth.sfreq:
-        known = prepare(truth)
-    else:
-        known = prepare(truth, lambda signal, rate: (resample(signal, rate, sfreq), sfreq))
-    whitened = whiten(known)
+    study = study_classes()[prepared.name]
+    if not issubclass(study, SimulatedStudy):
+        raise DataError(f"ceilings: {prepared.name} is not a simulated study")
+    whitened = whiten(prepare_as(truth, study.preprocessing, prepared.header["sfreq"], study.window))
     averaged = train.averaged()
     found = ceilings(truth, whitened, _averages(averaged), _averages(test), tuple(candidates))
     missing = [name for name in CEILINGS if name not in found]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import fingerprint, read_json, write_json
 from neurodecode.core.prepared import PreparedStudy
+from neurodecode.training.command_line import run
 from neurodecode.training.decode_task import DecodeTask
 from neurodecode.workflow.retrieve import Decode
 
@@ -54,8 +55,6 @@ def train_decoder(
     Path
         The checkpoint with the best validation score.
     """
-    from neurodecode.cli.lightning import run_lightning
-
     key = fingerprint(
         {
             "study": prepared.header["key"],
@@ -88,7 +87,7 @@ def train_decoder(
         f"--trainer.default_root_dir={folder}",
         *overrides,
     ]
-    run_lightning("fit", arguments)
+    run("fit", arguments)
     found = sorted(folder.rglob("best*.ckpt"))
     if len(found) != 1:
         raise DataError(f"{folder}: {len(found)} checkpoints called best*.ckpt after training, expected one")
