@@ -1,10 +1,13 @@
 """The built-in simulated EEG study."""
 
+from neurodecode.datasets.preprocessing import Preprocessing
 from neurodecode.datasets.simulated_study import SimulatedStudy, simulated_info
 
 
 class OpenmojiEeg(SimulatedStudy):
     """Simulated EEG of people looking at OpenMoji drawings; see `SimulatedStudy`.
+
+    Potentials are simulated against infinity; the reader takes the average over the electrodes as their reference.
 
     Parameters
     ----------
@@ -18,3 +21,4 @@ class OpenmojiEeg(SimulatedStudy):
         size="about 0.9 GB",
     )
     places = ("openmoji_eeg",)
+    preprocessing = Preprocessing(reference="average")

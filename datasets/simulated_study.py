@@ -49,9 +49,9 @@ def simulated_info(modality: Modality, *, description: str, size: str) -> StudyI
 class SimulatedStudy(BidsStudy):
     """A simulated study, read from its BIDS folder by the reader that serves real data.
 
-    The signals have no drift, hum or common reference that would have to be removed, so they are only resampled; the
-    ceilings are computed with the same function. The split is the committed list of concepts, the same for all seeds
-    and modalities.
+    The signals have no drift or hum that would have to be removed, so they are only resampled, and EEG gets an average
+    reference; the ceilings are computed with the same functions. The split is the committed list of concepts, the same
+    for all seeds and modalities.
 
     Parameters
     ----------

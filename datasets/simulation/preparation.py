@@ -6,13 +6,14 @@ are found by pushing unit vectors through the very functions that prepare the da
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
+from neurodecode.datasets.preprocessing import Preprocessing, preprocess_array
 from neurodecode.datasets.simulation.noise import autocovariance
 from neurodecode.datasets.simulation.settings import WINDOW_DURATION, WINDOW_START
 from neurodecode.datasets.simulation.truth import Truth
@@ -53,6 +54,7 @@ def prepare(
     *,
     start: float = WINDOW_START,
     duration: float = WINDOW_DURATION,
+    baseline: tuple[float, float] | None = None,
     margin: float = 3.0,
 ) -> Prepared:
     """Push the known responses and the known noise through a preprocessing.
@@ -69,6 +71,8 @@ def prepare(
         The spatial step, such as `average_reference(n_channels)`. None: nothing is done.
     start, duration : float
         The window from the onset (s).
+    baseline : tuple of float, optional
+        Interval (s from the onset) whose mean is subtracted from each window. None: nothing is subtracted.
     margin : float
         Seconds of signal on either side of the window that may enter it through the filter.
 
@@ -87,7 +91,7 @@ def prepare(
         topographies, noise_space = space @ topographies, space @ noise_space @ space.T
     if truth.spectrum is None:
         return Prepared(topographies, truth.timecourses, noise_space, np.ones((1, 1)))
-    operator, first = _time_operator(truth.sfreq, temporal, start, duration, margin)
+    operator, first = _time_operator(truth.sfreq, temporal, (start, duration), baseline, margin)
     n_samples = operator.shape[1]
     courses = np.zeros((len(truth.timecourses), n_samples))
     courses[:, -first : -first + truth.timecourses.shape[1]] = truth.timecourses[:, : n_samples + first]
@@ -96,11 +100,17 @@ def prepare(
 
 
 def _time_operator(
-    sfreq: float, temporal: Temporal | None, start: float, duration: float, margin: float
+    sfreq: float,
+    temporal: Temporal | None,
+    window: tuple[float, float],
+    baseline: tuple[float, float] | None,
+    margin: float,
 ) -> tuple[NDArray[np.float64], int]:
     """Build the matrix from samples around an onset to the window, and say where its first column lies (samples)."""
+    start, duration = window
+    earliest = min(start, 0.0, 0.0 if baseline is None else baseline[0])
     # A whole number of seconds before the onset keeps the onset on the output grid, as it is in the data.
-    before = int(np.ceil(margin - min(start, 0.0))) * round(sfreq)
+    before = int(np.ceil(margin - earliest)) * round(sfreq)
     after = round((start + duration + margin) * sfreq)
     n_samples = before + after
     identity = np.eye(n_samples)
@@ -114,8 +124,53 @@ def _time_operator(
         if not np.allclose(direct, mixture @ prepared, atol=1e-4 * float(np.abs(direct).max())):
             raise DataError("temporal: expected a linear function that treats all channels alike")
     begin = round((before / sfreq + start) * rate)
-    operator = prepared[:, begin : begin + round(duration * rate)].T
-    return np.asarray(operator, dtype=np.float64), -before
+    operator = np.asarray(prepared[:, begin : begin + round(duration * rate)].T, dtype=np.float64)
+    if baseline is not None:
+        first, last = (begin + round((edge - start) * rate) for edge in baseline)
+        operator = operator - prepared[:, first:last].T.mean(axis=0)
+    return operator, -before
+
+
+def prepare_as(
+    truth: Truth, settings: Preprocessing, sfreq: float | None, window: tuple[float, float] = (0.0, WINDOW_DURATION)
+) -> Prepared:
+    """Push the known responses and noise through the steps that a study's reader takes.
+
+    Parameters
+    ----------
+    truth : Truth
+        One subject.
+    settings : Preprocessing
+        The reader's filter, reference and baseline.
+    sfreq : float or None
+        Rate (Hz) that the reader resamples to; None if it does not.
+    window : tuple of float
+        First time and end of a window (s from the onset).
+
+    Returns
+    -------
+    Prepared
+        Responses and noise. Beta maps (fMRI) pass as they are.
+    """
+    if truth.spectrum is None:
+        return prepare(truth)
+    target = truth.sfreq if sfreq is None else sfreq
+    reference = settings.reference
+    only_time = replace(settings, reference=None)
+
+    def temporal(signals: NDArray[np.float64], rate: float) -> tuple[NDArray[np.float64], float]:
+        return preprocess_array(signals, rate, target, settings=only_time).astype(np.float64), target
+
+    return prepare(
+        truth,
+        temporal,
+        average_reference(len(truth.channels)) if reference == "average" else None,
+        start=window[0],
+        duration=window[1] - window[0],
+        baseline=settings.baseline,
+        # The filter that reaches farthest is a high-pass at 0.1 Hz: 3.3 periods long, to either side by half of that.
+        margin=3.0 if settings.high_pass is None else 3.0 + 2.0 / settings.high_pass,
+    )
 
 
 def average_reference(n_channels: int) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""The committed constants of the simulator: nothing here is tuned on the score of a decoder.
+"""The committed constants of the simulator: nothing here was set by looking at the score of a decoder.
 
-The number of components, the spread between subjects and the noise levels were fixed before any decoder was trained.
-The noise levels were set by bisection (`calibration.py`) so that the ideal learner's 200-way top-1, mean over three
-subjects, is 0.95 in each modality; a slow test recomputes it.
+The noise levels were set so that the ideal learner's 200-way top-1 is 0.95 in each modality: seed 0, the preprocessing
+of the built-in studies, mean over three subjects and six draws of the noise (`calibration.calibrate`). A slow test
+recomputes it.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ WINDOW_START: Final = 0.0
 WINDOW_DURATION: Final = 0.8
 
 #: Root mean square of the noise of one trial, averaged over the sensors: volts, tesla, and per cent of the baseline.
-NOISE_LEVEL: Final[dict[str, float]] = {"eeg": 1.04e-5, "meg": 2.23e-12, "fmri": 2.7}
+NOISE_LEVEL: Final[dict[str, float]] = {"eeg": 9.7e-6, "meg": 2.1e-12, "fmri": 2.7}
 
 #: The modalities that can be simulated.
 MODALITIES: Final = ("eeg", "meg", "fmri")

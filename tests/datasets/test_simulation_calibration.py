@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neurodecode.workflow.simulate import source_features
 from neurodecode.datasets import openmoji
 from neurodecode.datasets.simulation.calibration import AIM, TOLERANCE, study_experiments, study_scores
+from neurodecode.workflow.simulate import source_features
 
 STUDY = openmoji.stimuli()
 

@@ -16,7 +16,7 @@ from neurodecode.datasets.bids import BidsStudy
 from neurodecode.datasets.preprocessing import Preprocessing
 from neurodecode.datasets.simulation import study as study_module
 from neurodecode.datasets.simulation import subject, writer
-from neurodecode.datasets.simulation.settings import VolumeSettings
+from neurodecode.datasets.simulation.settings import NOISE_LEVEL, VolumeSettings
 from neurodecode.datasets.simulation.signals import beta_run, continuous_run
 from neurodecode.datasets.simulation.study import simulate_study
 from neurodecode.datasets.simulation.truth import Truth, load_truth, truth_path
@@ -132,7 +132,7 @@ def test_truth_comes_back(eeg: Path) -> None:
     truth = load_truth(eeg, "sub-01")
     assert truth.stimuli == tuple(STIMULI["stimulus"])
     assert truth.spectrum is not None
-    np.testing.assert_allclose(np.diag(truth.noise_space).mean(), 1.04e-5**2, rtol=1e-5)
+    np.testing.assert_allclose(np.diag(truth.noise_space).mean(), NOISE_LEVEL["eeg"] ** 2, rtol=1e-5)
     with pytest.raises(DataError, match="picture99"):
         truth.rows(["picture99"])
     with pytest.raises(DataError, match="no such file"):
