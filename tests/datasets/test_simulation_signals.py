@@ -8,12 +8,11 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, DataError
-from neurodecode.datasets.preprocessing import preprocess_array
-from neurodecode.datasets.simulation.calibration import to_prepared_rate
+from neurodecode.datasets.preprocessing import Preprocessing, cut_with_baseline, preprocess_array
 from neurodecode.datasets.simulation.components import design_matrix, reduce_layer
 from neurodecode.datasets.simulation.forward import gain_matrix
 from neurodecode.datasets.simulation.noise import autocovariance, continuous_noise
-from neurodecode.datasets.simulation.preparation import average_reference, inverse_root, prepare, whiten
+from neurodecode.datasets.simulation.preparation import inverse_root, prepare, prepare_as, whiten
 from neurodecode.datasets.simulation.sensors import eeg_info, head_sphere, meg_info
 from neurodecode.datasets.simulation.settings import (
     EVOKED,
@@ -29,6 +28,7 @@ from neurodecode.datasets.simulation.trials import plan_trials
 from neurodecode.datasets.simulation.truth import Truth
 
 N_TRAIN, N_TEST = 24, 4
+REFERENCED = Preprocessing(reference="average")
 
 
 def make_truth(modality: str = "eeg", number: int = 0, **options: float | str | int) -> Truth:
@@ -162,38 +162,59 @@ def test_trials_are_counted_shuffled_and_on_the_grid() -> None:
     assert list(trials["stimulus"][:20]) != stimuli[:20]
 
 
-def epochs_of(truth: Truth, onsets_per_run: int, runs: int) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Draw runs, prepare them as the quickstart does, cut windows."""
+def epochs_of(
+    truth: Truth, settings: Preprocessing, onsets_per_run: int, runs: int
+) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """Draw runs, prepare them as the reader does, cut windows."""
     shown = plan_trials(truth.stimuli, truth.splits, np.random.default_rng(1), trials_per_run=onsets_per_run)
     windows, names = [], []
     for run, table in list(shown.groupby("run"))[:runs]:
-        signal = average_reference(len(truth.channels)) @ continuous_run(truth, table, int(str(run)))
-        prepared = preprocess_array(signal, truth.sfreq, 50.0)
+        signal = continuous_run(truth, table, int(str(run)))
+        prepared = preprocess_array(signal, truth.sfreq, 50.0, settings=settings)
         starts = np.round(table["onset"].to_numpy(dtype=np.float64) * 50).astype(int)
-        windows.extend(prepared[:, start : start + 40] for start in starts)
+        if settings.baseline is None:
+            windows.extend(prepared[:, start : start + 40] for start in starts)
+        else:
+            first, last = (round(edge * 50) for edge in settings.baseline)
+            windows.extend(cut_with_baseline(prepared, starts, 40, (first, last)))
         names.extend(table["stimulus"])
     return np.array(windows), np.array(names, dtype=np.str_)
 
 
-def test_predicted_responses_and_noise_are_those_of_prepared_runs(truth: Truth) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        REFERENCED,
+        Preprocessing(high_pass=0.5, low_pass=20.0),
+        Preprocessing(reference="average", baseline=(-0.2, 0.0)),
+    ],
+    ids=["referenced", "filtered", "baseline"],
+)
+def test_predicted_responses_and_noise_are_those_of_prepared_runs(truth: Truth, settings: Preprocessing) -> None:
     quiet = replace(truth, noise_space=truth.noise_space * 1e-12)
-    whitened = whiten(prepare(truth, to_prepared_rate, average_reference(63)))
-    windows, names = epochs_of(quiet, 60, 1)
-    expected = truth.activations[truth.rows(names)] @ whitened.basis
-    got = whitened.apply(windows)
-    # Single precision and the far tails of the filter are all that may differ.
-    assert np.abs(got - expected).max() < 0.01 * np.abs(expected).max()
+    prepared = prepare_as(truth, settings, 50.0)
+    windows, names = epochs_of(quiet, settings, 60, 1)
+    activations = truth.activations[truth.rows(names)]
+    expected = np.einsum("ns,cs,st->nct", activations, prepared.topographies, prepared.timecourses)
+    # Single precision, and what the filters carry over from the neighbouring trials, are all that may differ.
+    alone = 0.01 if settings.high_pass is None else 0.2
+    assert np.abs(windows - expected).max() < alone * np.abs(expected).max()
 
-    windows, names = epochs_of(truth, 60, 3)
-    residual = whitened.apply(windows) - truth.activations[truth.rows(names)] @ whitened.basis
-    assert residual.var() == pytest.approx(whitened.noise_variance.mean(), rel=0.02)
-    by_channel = residual.reshape(len(names), 63, 40)
-    assert np.abs(np.corrcoef(by_channel.transpose(1, 0, 2).reshape(63, -1)) - np.eye(63)).max() < 0.15
-    assert np.abs(np.corrcoef(by_channel.transpose(2, 0, 1).reshape(40, -1)) - np.eye(40)).max() < 0.15
+    windows, names = epochs_of(truth, settings, 60, 3)
+    noise = windows - np.einsum(
+        "ns,cs,st->nct", truth.activations[truth.rows(names)], prepared.topographies, prepared.timecourses
+    )
+    whitened = whiten(prepared)
+    residual = whitened.apply(noise)
+    assert residual.var() == pytest.approx(whitened.noise_variance.mean(), rel=0.03)
+    if settings.low_pass is None:
+        by_channel = residual.reshape(len(names), 63, 40)
+        assert np.abs(np.corrcoef(by_channel.transpose(1, 0, 2).reshape(63, -1)) - np.eye(63)).max() < 0.15
+        assert np.abs(np.corrcoef(by_channel.transpose(2, 0, 1).reshape(40, -1)) - np.eye(40)).max() < 0.15
 
 
 def test_an_average_reference_costs_one_dimension(truth: Truth) -> None:
-    whitened = whiten(prepare(truth, to_prepared_rate, average_reference(63)))
+    whitened = whiten(prepare_as(truth, REFERENCED, 50.0))
     assert np.linalg.matrix_rank(whitened.space, tol=1e-6 * np.abs(whitened.space).max()) == 62
     assert whitened.noise_variance.sum() == pytest.approx(62 * 40, rel=1e-6)
 
