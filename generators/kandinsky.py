@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import KandinskyV22Pipeline, KandinskyV22PriorPipeline
+from diffusers import KandinskyV22Pipeline
 from numpy.typing import NDArray
+from transformers import CLIPVisionModelWithProjection
 
 from neurodecode.core.errors import ConfigError, DataError, MismatchError
 from neurodecode.core.targets import TargetSpace
@@ -112,10 +113,12 @@ class KandinskyGenerator:
         dtype = torch.float32 if device == "cpu" else torch.float16
         empty = None
         try:
-            pipeline = KandinskyV22Pipeline.from_pretrained(str(decoder), torch_dtype=dtype).to(device)
+            pipeline = KandinskyV22Pipeline.from_pretrained(str(decoder), dtype=dtype).to(device)
             if prior is not None:
-                loaded = KandinskyV22PriorPipeline.from_pretrained(str(prior), torch_dtype=dtype).to(device)
-                empty = loaded.get_zero_embed().detach().float().cpu().numpy()[0]
+                encoder = CLIPVisionModelWithProjection.from_pretrained(str(prior), subfolder="image_encoder").eval()
+                side = encoder.config.image_size
+                with torch.no_grad():
+                    empty = encoder(torch.zeros(1, 3, side, side)).image_embeds[0].numpy()
         except (OSError, ValueError) as error:
             first_line = str(error).strip().splitlines()[0]
             raise DataError(f"Kandinsky: cannot be loaded from {decoder} (prior {prior}): {first_line}") from error

@@ -39,7 +39,7 @@ whole way from a recording to a picture runs without a download, on the study th
   with the training pictures' mean and standard deviation.
 - **Training**: the recipe is `configs/recipe/openmoji_generator.yaml` (task `generate`), on a CPU. Pictures: {n_study}
   training drawings of the built-in study, {n_extra} further drawings of the same font, and random changes of both;
-  every embedding was computed from the changed picture.
+  every embedding was computed from the changed picture.{note}
 - **Never seen**: every validation and test stimulus of the built-in study, the near-duplicates left out with them
   (`unseen_stimuli.json`), any joined emoji with one of their code points, and any further drawing whose centred
   embedding has a cosine of 0.9 or more with one of them.
@@ -52,7 +52,7 @@ licence. The code is under the MIT licence.
 
 ## What it is not
 
-It knows one drawing style and about three thousand drawings. On unseen drawings it gets shape, layout and colour
+It knows one drawing style and the drawings named above. On unseen drawings it gets shape, layout and colour
 roughly right and often draws another object of that kind. A picture it makes is evidence about the embedding, not about
 what a person saw; compare it with the controls that `neurodecode reconstruct` puts beside it. The encoder behind the
 embedding was trained on ImageNet.
@@ -77,7 +77,7 @@ def unseen_stimuli() -> dict[str, list[str]]:
 
 
 def write_card(
-    folder: Path, *, n_study: int, n_extra: int, measurements: Sequence[Mapping[str, Any]], command: str
+    folder: Path, *, n_study: int, n_extra: int, measurements: Sequence[Mapping[str, Any]], command: str, note: str = ""
 ) -> None:
     """Write the model card of an exported pipeline.
 
@@ -91,6 +91,8 @@ def write_card(
         Rows of the table of scores; empty if nothing was measured.
     command : str
         What makes them.
+    note : str
+        What was special about this training.
     """
     measured = f"Nothing yet; `{command}` measures it."
     if measurements:
@@ -108,6 +110,7 @@ def write_card(
         n_study=n_study,
         n_extra=n_extra,
         measured=measured,
+        note=f" {note}" if note else "",
     )
     with atomic_path(folder / "README.md") as temporary:
         temporary.write_text(text, encoding="utf-8")

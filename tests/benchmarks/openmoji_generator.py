@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--guidance", type=float, default=1.0)
     parser.add_argument("--shift", type=float, default=1.0)
+    parser.add_argument("--note", default="", help="what was special about this training, for the card")
     parser.add_argument("--half", action="store_true", help="run AlexNet in bfloat16")
     options = parser.parse_args()
     if options.checkpoint is not None:
@@ -112,6 +113,7 @@ def main() -> None:
         n_study=len(drawings["study"]),
         n_extra=len(drawings["extra"]),
         measurements=rows,
+        note=options.note,
         command=" ".join([command, *(options.splits or ["val", "test"]), *(["--half"] if options.half else [])]),
     )
 
