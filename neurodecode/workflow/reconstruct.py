@@ -76,7 +76,10 @@ def match_norm(vectors: NDArray[np.float32], training: NDArray[np.float32]) -> N
     wanted = np.linalg.norm(training - centre, axis=1).mean()
     moved = vectors - centre
     lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-    return (centre + moved * np.where(lengths > 0, wanted / np.maximum(lengths, 1e-12), 0.0)).astype(np.float32)
+    scaled: NDArray[np.float32] = (
+        centre + moved * np.where(lengths > 0, wanted / np.maximum(lengths, 1e-12), 0.0)
+    ).astype(np.float32)
+    return scaled
 
 
 def reconstruct_subject(

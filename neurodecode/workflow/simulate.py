@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodecode.core.files import atomic_path, fingerprint, load_arrays
 from neurodecode.core.progress import progress_bar
 from neurodecode.datasets import openmoji
 from neurodecode.datasets.simulation.study import simulate_study
@@ -16,8 +17,8 @@ PICTURE_SIZE = 112
 BATCH = 32
 
 
-def source_features(stimuli: list[str]) -> dict[str, NDArray[np.float32]]:
-    """Compute the features of AlexNet that drive the simulated sources.
+def source_features(stimuli: list[str], keep: Path | None = None) -> dict[str, NDArray[np.float32]]:
+    """Compute the features of AlexNet that drive the simulated sources, or read them if they were kept.
 
     Pictures are shown to the network at 112 pixels and each layer is averaged over a grid of 4 x 4: coarse, as signals
     of whole brain regions are, and a quarter of the time that 224 pixels take.
@@ -26,6 +27,8 @@ def source_features(stimuli: list[str]) -> dict[str, NDArray[np.float32]]:
     ----------
     stimuli : list of str
         Names of OpenMoji pictures.
+    keep : Path, optional
+        A folder where they are kept for the next time, under a name that says what they depend on.
 
     Returns
     -------
@@ -33,13 +36,21 @@ def source_features(stimuli: list[str]) -> dict[str, NDArray[np.float32]]:
         Layers from early to late.
     """
     encoder = AlexNetEncoder(pooling="grid4x4", size=PICTURE_SIZE)
+    key = fingerprint({"encoder": encoder.fingerprint(), "size": PICTURE_SIZE, "stimuli": stimuli})
+    path = None if keep is None else keep / f"source-features-{key}.npz"
+    if path is not None and path.is_file():
+        return {layer: values.astype(np.float32) for layer, values in load_arrays(path).items()}
     parts = []
     with progress_bar("seeing the pictures through AlexNet", total=len(stimuli)) as advance:
         for start in range(0, len(stimuli), BATCH):
             names = stimuli[start : start + BATCH]
             parts.append(encoder.encode([openmoji.render(name, PICTURE_SIZE) for name in names]))
             advance(len(names))
-    return {layer: np.concatenate([part[layer] for part in parts]) for layer in encoder.layers()}
+    features = {layer: np.concatenate([part[layer] for part in parts]) for layer in encoder.layers()}
+    if path is not None:
+        with atomic_path(path) as temporary:
+            np.savez(temporary, **features)  # type: ignore[arg-type]
+    return features
 
 
 def simulate_openmoji(
@@ -67,7 +78,7 @@ def simulate_openmoji(
         `folder`.
     """
     stimuli = openmoji.stimuli()
-    features = source_features([str(name) for name in stimuli["stimulus"]])
+    features = source_features([str(name) for name in stimuli["stimulus"]], keep=folder.parent)
     with progress_bar(f"simulating {modality}") as advance:
         return simulate_study(
             folder,
