@@ -12,7 +12,7 @@ from typing import TextIO
 
 from neurodecode import __version__
 from neurodecode.cli.commands import available_commands, overview
-from neurodecode.core.errors import ConfigError, NeurodecodeError, is_disk_full
+from neurodecode.core.errors import ConfigError, NeurodecodeError, is_disk_full, suggestion
 
 EXIT_UNEXPECTED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -121,8 +121,6 @@ def _dispatch(words: list[str], *, prog: str, debug: bool) -> int:
     name, rest = words[0], words[1:]
     commands = available_commands()
     if name not in commands:
-        from neurodecode.cli.parsing import suggestion
-
         kind = "option" if name.startswith("-") else "command"
         raise ConfigError(f"unknown {kind} {name!r}{suggestion(name, commands)}; see neurodecode --help")
     _quieten(prog, debug=debug)

@@ -4,45 +4,18 @@ Imported only when a command runs: jsonargparse takes a tenth of a second.
 """
 
 import argparse
-import difflib
 import inspect
 import json
 import re
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
 
-from neurodecode.core.errors import ConfigError
+from neurodecode.core.errors import ConfigError, suggestion
 
 SEQUENCES = (list, tuple, Sequence, set)
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Compose a hint to the nearest known word.
-
-    Parameters
-    ----------
-    word : str
-        What was typed.
-    known : iterable of str
-        What could have been meant.
-
-    Returns
-    -------
-    str
-        For example ``"; did you mean 'retrieve'?"``, or an empty string when nothing is near.
-
-    Examples
-    --------
-    >>> suggestion("retreive", ["retrieve", "report"])
-    "; did you mean 'retrieve'?"
-    >>> suggestion("xyz", ["retrieve"])
-    ''
-    """
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def describe(annotation: Any) -> str:

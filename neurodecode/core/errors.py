@@ -2,6 +2,7 @@
 
 import errno
 import re
+from collections.abc import Iterable
 
 
 class NeurodecodeError(Exception):
@@ -36,3 +37,31 @@ def is_disk_full(error: OSError) -> bool:
     """
     # numpy reports a short write in words, without an error number.
     return error.errno in (errno.ENOSPC, errno.EDQUOT) or bool(re.search(r"requested and \d+ written", str(error)))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Compose a hint to the nearest known word.
+
+    Parameters
+    ----------
+    word : str
+        What was typed.
+    known : iterable of str
+        What could have been meant.
+
+    Returns
+    -------
+    str
+        For example ``"; did you mean 'retrieve'?"``, or an empty string when nothing is near.
+
+    Examples
+    --------
+    >>> suggestion("retreive", ["retrieve", "report"])
+    "; did you mean 'retrieve'?"
+    >>> suggestion("xyz", ["retrieve"])
+    ''
+    """
+    import difflib  # only when something was mistyped
+
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

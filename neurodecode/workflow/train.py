@@ -71,7 +71,7 @@ def train_decoder(
     marker = folder / DONE
     if marker.is_file():
         known = read_json(marker)
-        checkpoint = folder / known["checkpoint"]
+        checkpoint = folder / str(known["checkpoint"])
         if known["key"] == key and checkpoint.is_file():
             return checkpoint
     arguments: list[str] = []
