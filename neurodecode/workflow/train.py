@@ -92,8 +92,7 @@ def train_decoder(
     if len(found) != 1:
         raise DataError(f"{folder}: {len(found)} checkpoints called best*.ckpt after training, expected one")
     write_json(marker, {"key": key, "checkpoint": str(found[0].relative_to(folder))})
-    best: Path = found[0]
-    return best
+    return found[0]
 
 
 def _mapping(values: Mapping[str, str]) -> str:
