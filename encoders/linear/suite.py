@@ -46,8 +46,9 @@ class LinearSuite:
         Weights of the members of the fused ranking.
     chosen : str
         The model that did best on the queries that chose: "ridge", "encoding", "fused" or "decoder".
-    decoder_rule : EmbeddingRule, optional
-        How an external decoder's embeddings are scored.
+    decoder_rule : EmbeddingRule or Rule, optional
+        How an external decoder's embeddings are scored: a rule of its own, or one that was fitted on the held-out
+        predictions of ridge, on the components that ridge predicts.
     notes : dict
         What `report` returns.
     """
@@ -57,7 +58,7 @@ class LinearSuite:
     encoding_rule: str
     fusion: Fusion
     chosen: str
-    decoder_rule: EmbeddingRule | None = None
+    decoder_rule: EmbeddingRule | Rule | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -116,7 +117,11 @@ class LinearSuite:
         if "decoder" in needed:
             if decoder is None or self.decoder_rule is None:
                 raise MismatchError("decoder: got no predicted embeddings, expected them since the suite has a decoder")
-            scores["decoder"] = self.decoder_rule.score(decoder, candidates)
+            if isinstance(self.decoder_rule, EmbeddingRule):
+                scores["decoder"] = self.decoder_rule.score(decoder, candidates)
+            else:
+                sides = self.stage.targets(decoder), self.stage.targets(candidates)
+                scores["decoder"] = score(*sides, self.decoder_rule, test.repetitions)
         if only in (None, "fused"):
             scores["fused"] = self.fusion.apply(scores)
         return scores
@@ -211,6 +216,7 @@ def fit_linear_suite(
         everything = join([train, validation])
     repeated = validation is not None and bool(np.intersect1d(train.stimulus, validation.stimulus).size)
     inner = validation is None or repeated or len(np.unique(validation.group)) < FEW_UNITS
+    borrowed: _Borrowed | None = None
     if inner:
         stage, held_out = _cross_fitted_stage(everything, bank, stimuli, noise_kind, seed)
         evidence = _inner_evidence(everything, bank, stimuli, noise_kind, single_queries, seed)
@@ -222,6 +228,7 @@ def fit_linear_suite(
         queries = validation.averaged()
         gallery = np.unique(queries.stimulus)
         evidence = _evidence(first, first_held_out, queries, bank, stimuli, gallery, seed)
+        borrowed = _Borrowed(first, _ridge_rules(first, first_held_out, seed))
         stage = fit_stage(everything, bank, stimuli, noise_kind=noise_kind, seed=seed)
         stage, held_out = move(first, stage, first_held_out)
         ridge_rules = _ridge_rules(stage, held_out, seed)
@@ -235,8 +242,10 @@ def fit_linear_suite(
     if decoder is not None:
         if validation is None:
             raise MismatchError("decoder: got predicted embeddings but no validation set, expected both")
-        rule, choices["decoder"], scores, truth = _decoder_evidence(decoder, validation, train, bank, stimuli, seed)
-        suite = replace(suite, decoder_rule=rule)
+        rule, choices["decoder"], scores, truth = _decoder_evidence(
+            decoder, validation, train, bank, stimuli, borrowed, seed
+        )
+        suite = replace(suite, decoder_rule=ridge_rules[rule] if isinstance(rule, str) else rule)
         decoder_scores = scores, truth
         if not inner:
             members["decoder"] = scores
@@ -349,21 +358,52 @@ def _inner_evidence(
     )
 
 
+@dataclass(frozen=True)
+class _Borrowed:
+    """A stage that did not see validation, and ridge's rules fitted on its held-out predictions of training rows."""
+
+    stage: Stage
+    rules: dict[str, Rule]
+
+
 def _decoder_evidence(
-    decoder: Bank, validation: TrialSet, train: TrialSet, bank: Bank, names: Strings, seed: int
-) -> tuple[EmbeddingRule, Choice, Floats, Indices]:
+    decoder: Bank,
+    validation: TrialSet,
+    train: TrialSet,
+    bank: Bank,
+    names: Strings,
+    borrowed: _Borrowed | None,
+    seed: int,
+) -> tuple[EmbeddingRule | str, Choice, Floats, Indices]:
+    """Choose how an external decoder's embeddings are scored: by a rule of its own, or by the name of one of ridge's.
+
+    Its own rules can only be fitted on the few validation rows, because the decoder saw the training rows. Ridge's were
+    fitted on held-out predictions of all training rows, and a decoder errs in much the same directions.
+    """
     queries = validation.averaged()
     if check_bank(decoder) != len(queries):
-        raise MismatchError(f"decoder: got {check_bank(decoder)} rows, expected {len(queries)} averaged validation rows")
+        raise MismatchError(
+            f"decoder: got {check_bank(decoder)} rows, expected {len(queries)} averaged validation rows"
+        )
     gallery = np.unique(queries.stimulus)
     truth = truth_index(queries.stimulus, gallery)
-    rule, choice, scores = fit_embedding_rule(
+    candidates = take_rows(bank, rows_of(gallery, names))
+    own, choice, scores = fit_embedding_rule(
         decoder,
         take_rows(bank, rows_of(queries.stimulus, names)),
         queries.group,
-        take_rows(bank, rows_of(gallery, names)),
+        candidates,
         truth,
         take_rows(bank, rows_of(np.unique(train.stimulus), names)),
         seed=seed,
     )
-    return rule, choice, scores, truth
+    if borrowed is None or set(decoder) != set(bank):
+        return own, choice, scores, truth
+    sides = borrowed.stage.targets(decoder), borrowed.stage.targets(candidates)
+    options = {f"ridge_{name}": score(*sides, rule, queries.repetitions) for name, rule in borrowed.rules.items()}
+    options[choice.name] = scores
+    final = choose(options, truth, [*(name for name in options if "density_ratio" in name), *options])
+    table = Choice(final.name, {**choice.table, **final.table})
+    if final.name == choice.name:
+        return own, table, scores, truth
+    return final.name.removeprefix("ridge_"), table, options[final.name], truth
