@@ -263,7 +263,7 @@ class BrainDataModule(LightningDataModule):
             rows = self._training_rows()
             for name in self.targets:
                 self.preparation.reductions[name] = TargetReduction.fit(
-                    self._embeddings(name)[rows],
+                    self.embeddings(name)[rows],
                     n_components=self._n_components(name),
                     whitening=self.target_whitening,
                 )
@@ -276,7 +276,8 @@ class BrainDataModule(LightningDataModule):
         self._reduced = {}
         self._fitted = True
 
-    def _embeddings(self, name: str) -> NDArray[np.float32]:
+    def embeddings(self, name: str) -> NDArray[np.float32]:
+        """Read one target of every candidate, flattened, shape (n_candidates, dim)."""
         values = self.targets[name].get(self._lookup[name])
         return values.reshape(len(values), -1)
 
@@ -285,7 +286,7 @@ class BrainDataModule(LightningDataModule):
         if not self._reduced:
             preparation = self.prepare_fold()
             self._reduced = {
-                name: torch.from_numpy(preparation.reductions[name](self._embeddings(name))) for name in self.targets
+                name: torch.from_numpy(preparation.reductions[name](self.embeddings(name))) for name in self.targets
             }
         return self._reduced
 

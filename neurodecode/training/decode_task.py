@@ -13,10 +13,12 @@ from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.encoders.brain.outputs import EncoderOutput
 from neurodecode.evaluation.ranks import ranks_from_scores
 from neurodecode.training.batches import Batch
+from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.objectives import RETRIEVAL, Objective, ObjectiveSum, side_by_side
 from neurodecode.training.preparation import Preparation, require_same_interface
 from neurodecode.training.presets import preset
 from neurodecode.training.task import OptimizerFactory, Schedule, Task
+from neurodecode.training.warm_start import start_from_ridge
 
 EncoderFactory = Callable[[dict[str, int], int, dict[str, int | list[int]]], nn.Module]
 ImageSideFactory = Callable[[dict[str, int | list[int]]], nn.Module]
@@ -41,6 +43,9 @@ class DecodeTask(Task):
     score_heads : list of str or None
         Heads compared by cosine, side by side, for the validation metrics; None takes ``retrieval`` where there is one,
         otherwise all targets.
+    warm_start : str
+        ``ridge`` fits ridge regression on the training windows of the fold and puts it into the encoder's linear path
+        before training; see :func:`neurodecode.training.warm_start.start_from_ridge`.
     optimizer, schedule, warm_up, seed
         See :class:`neurodecode.training.task.Task`.
 
@@ -58,6 +63,7 @@ class DecodeTask(Task):
         objectives: list[Objective] | str = "ubp",
         image_side: ImageSideFactory | None = None,
         score_heads: list[str] | None = None,
+        warm_start: Literal["none", "ridge"] = "none",
         optimizer: OptimizerFactory | None = None,
         schedule: Schedule = "constant",
         warm_up: float = 0.0,
@@ -82,6 +88,7 @@ class DecodeTask(Task):
         unknown = [head for head in self.score_heads if head not in sizes]
         if unknown:
             raise ConfigError(f"score_heads: got {unknown[0]!r}, expected some of {', '.join(sizes)}")
+        self.warm_start = warm_start
         self.preparation: Preparation | None = None
         self._answers: list[tuple[Batch, EncoderOutput, dict[str, Tensor]]] = []
 
@@ -115,6 +122,16 @@ class DecodeTask(Task):
             prepare = getattr(getattr(self._trainer, "datamodule", None), "prepare_fold", None)
             self.preparation = prepare() if callable(prepare) else None
         return self.preparation
+
+    def setup(self, stage: str) -> None:
+        """Start from ridge where that is asked for; a checkpoint that is resumed from is loaded later and wins."""
+        resumed = self._trainer is not None and self._trainer.ckpt_path is not None
+        if stage != "fit" or self.warm_start == "none" or resumed:
+            return
+        data = getattr(self._trainer, "datamodule", None)
+        if not isinstance(data, BrainDataModule):
+            raise ConfigError(f"warm_start: got ridge with {type(data).__name__}, expected BrainDataModule")
+        start_from_ridge(self.encoder, data, seed=self._seed)
 
     # -- steps ------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ def embeddings() -> np.ndarray:
 
 class TinyStudy(Study):
     info: ClassVar[StudyInfo] = StudyInfo(
-        name="tiny", modality="eeg", kind="image", description="Planted.", citation="", licence="", where="", size="",
+        name="tiny", modality="fmri", kind="image", description="Planted.", citation="", licence="", where="", size="",
         simulated=True,
     )
     channels: ClassVar[Mapping[str, int]] = CHANNELS
@@ -52,7 +52,7 @@ class TinyStudy(Study):
         count = self.channels[subject]
         generator = np.random.default_rng(list(self.channels).index(subject))
         sensors = Sensors(
-            names=tuple(f"E{channel}" for channel in range(count)), kinds=("eeg",) * count, sfreq=50.0, tmin=0.0,
+            names=tuple(f"E{channel}" for channel in range(count)), kinds=("voxel",) * count, sfreq=50.0, tmin=0.0,
             unit="V", regions={"front": np.arange(count) < 3},
         )
         shown = np.tile(np.arange(N_STIMULI), N_REPETITIONS)
@@ -66,7 +66,7 @@ class TinyStudy(Study):
                 "repetition": np.repeat(np.arange(N_REPETITIONS), N_STIMULI), "onset": 0.0,
             }
         )
-        return Recording(subject, "eeg", {"all": Block("all", data, sensors)}, windows, simulated=True)
+        return Recording(subject, "fmri", {"all": Block("all", data, sensors)}, windows, simulated=True)
 
     def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
         parts = dict(zip(stimulus_names(), PARTS, strict=True))

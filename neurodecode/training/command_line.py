@@ -1,0 +1,199 @@
+"""LightningCLI as this program uses it: fit, validate, test and predict with one-line errors."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+
+from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.progress import is_watched
+from neurodecode.training.data_module import BrainDataModule
+from neurodecode.training.decode_task import DecodeTask
+from neurodecode.training.parse_errors import found_error, one_line
+from neurodecode.training.predictions import write_predictions
+from neurodecode.training.quiet import quiet_lightning
+from neurodecode.training.short_names import import_built_ins
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+
+class CommandLine(LightningCLI):
+    """One task, one data module and a trainer, from configuration files and options."""
+
+    watched = False
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Give the task what the data module knows about the data; the classes most people want are the default."""
+        usual = {"model": DecodeTask, "data": BrainDataModule}
+        parser.set_defaults({key: {"class_path": _path(kind)} for key, kind in usual.items()})
+        # A task or a data module without these is left alone.
+        parser.link_arguments("data.interface", "model.init_args.interface", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration as it was given: a checkpoint that does not fit it is refused, not obeyed."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Choose logger, precision and progress bar where the configuration leaves them open."""
+        settings = self._get(self.config_init, "trainer", default={})
+        root = settings.get("default_root_dir") or "outputs/training"
+        kwargs["default_root_dir"] = root
+        if settings.get("logger") in (None, True):
+            # The folder itself is the run: metrics.csv and config.yaml lie in it, checkpoints/ beside them.
+            kwargs["logger"] = CSVLogger(save_dir=root, name="", version="")
+        if settings.get("precision") is None and torch.cuda.is_available() and torch.cuda.is_bf16_supported():
+            kwargs["precision"] = "bf16-mixed"
+        callbacks = list(settings.get("callbacks") or [])
+        bars = [callback for callback in callbacks if isinstance(callback, ProgressBar)]
+        shown = settings.get("enable_progress_bar") is not False and (self.watched or bool(bars))
+        if not shown:
+            callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+            kwargs.update(enable_progress_bar=False, enable_model_summary=False)
+        elif not bars:
+            callbacks.append(RichProgressBar())
+        kwargs["callbacks"] = callbacks
+        # The data module deals its batches to processes itself.
+        if settings.get("use_distributed_sampler") is None or isinstance(self.datamodule, BrainDataModule):
+            kwargs["use_distributed_sampler"] = not isinstance(self.datamodule, BrainDataModule)
+        return super().instantiate_trainer(**kwargs)
+
+    def after_fit(self) -> None:
+        """Say where the result is."""
+        callback = self.trainer.checkpoint_callback
+        if self.trainer.is_global_zero and isinstance(callback, ModelCheckpoint):
+            best = callback.best_model_path or callback.last_model_path
+            reached = callback.best_model_score
+            print(f"Checkpoint: {best}" + ("" if reached is None else f" ({callback.monitor} {reached:.4f})"))
+
+    def predict(self, model: LightningModule, datamodule: LightningDataModule, **kwargs: Any) -> None:
+        """Write the embeddings of a part of the fold, with their table."""
+        if not isinstance(model, DecodeTask) or not isinstance(datamodule, BrainDataModule):
+            raise ConfigError(
+                f"predict: got {type(model).__name__} with {type(datamodule).__name__}, "
+                "expected DecodeTask with BrainDataModule"
+            )
+        kwargs["return_predictions"] = True
+        found = self.trainer.predict(model, datamodule=datamodule, **kwargs)
+        if self.trainer.is_global_zero:
+            folder = Path(self.trainer.default_root_dir) / "predictions"
+            write_predictions(folder, list(found or []), model, datamodule)
+            print(f"Predictions: {folder}")
+
+
+def run(subcommand: str, arguments: Sequence[str]) -> CommandLine | None:
+    """Run a command of Lightning.
+
+    Parameters
+    ----------
+    subcommand : str
+        One of `SUBCOMMANDS`.
+    arguments : sequence of str
+        Options; ``--help`` and ``--print_config`` print and return None.
+
+    Returns
+    -------
+    CommandLine or None
+        With the model, the data module and the trainer after the run.
+
+    Raises
+    ------
+    ConfigError
+        For options and files that cannot be read, in one line.
+    DataError
+        For a checkpoint that is not a whole one.
+    KeyboardInterrupt
+        When the user interrupted the training.
+    """
+    if subcommand not in SUBCOMMANDS:
+        raise ConfigError(f"command: got {subcommand!r}, expected one of {', '.join(SUBCOMMANDS)}")
+    import_built_ins()
+    words = [subcommand, *arguments]
+    checkpoint = checkpoint_named(words)
+    watched = is_watched()
+    interrupted: list[bool] = []
+    try:
+        # jsonargparse and LightningCLI look at the process's own arguments, which may be somebody else's.
+        with quiet_lightning(watched=watched), mock.patch.object(sys, "argv", ["neurodecode"]):
+            return _run(words, watched=watched, interrupted=interrupted)
+    except SystemExit as error:
+        if any(interrupted):
+            raise KeyboardInterrupt from None
+        if error.code in (0, None):
+            return None
+        raise ConfigError(f"{subcommand}: {error.code}") from error
+    except argparse.ArgumentError as error:
+        own = found_error(error)
+        raise own if own is not None else ConfigError(one_line(error, words)) from error
+    except Exception as error:
+        own = found_error(error)
+        if own is not None and own is not error:
+            raise own from error
+        if checkpoint is not None and _is_unreadable(error):
+            reason = str(error).strip().splitlines()[0]
+            raise DataError(f"--ckpt_path: {checkpoint} is not readable as a whole checkpoint ({reason})") from error
+        raise
+
+
+def _run(words: list[str], *, watched: bool, interrupted: list[bool]) -> CommandLine:
+    class Watched(CommandLine):
+        def _run_subcommand(self, subcommand: str) -> None:
+            try:
+                super()._run_subcommand(subcommand)
+            finally:
+                interrupted.append(bool(self.trainer.interrupted))
+
+    Watched.watched = watched
+    strict = {"exit_on_error": False, "prog": "neurodecode"}
+    return Watched(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={
+            **strict,
+            **{name: {"exit_on_error": False, "prog": f"neurodecode {name}"} for name in SUBCOMMANDS},
+        },
+        args=words,
+    )
+
+
+def checkpoint_named(words: Sequence[str]) -> str | None:
+    """Return the checkpoint that the options name, after checking that it is there.
+
+    Examples
+    --------
+    >>> checkpoint_named(["fit", "--ckpt_path", "last"])
+    'last'
+    """
+    for position, word in enumerate(words):
+        option, has_value, value = word.partition("=")
+        if option != "--ckpt_path":
+            continue
+        name = value if has_value else (words[position + 1] if position + 1 < len(words) else "")
+        if name in ("", "null", "None"):
+            return None
+        if name not in ("best", "last", "hpc", "registry") and not Path(name).is_file():
+            raise DataError(f"--ckpt_path: no such file {name}")
+        return name
+    return None
+
+
+def _is_unreadable(error: Exception) -> bool:
+    text = f"{type(error).__name__} {error}"
+    marks = ("PytorchStreamReader", "UnpicklingError", "central directory", "EOFError", "Weights only load failed")
+    return any(mark in text for mark in marks)
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

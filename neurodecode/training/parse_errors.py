@@ -1,0 +1,143 @@
+"""From the parser's paragraphs to one line that names the option, what was got and what was expected."""
+
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from neurodecode.core.errors import NeurodecodeError, suggestion
+from neurodecode.training.short_names import MODULES
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Compose a hint to the nearest known word, or nothing when none is near.
+
+    Examples
+    --------
+    >>> suggestion("backbon", ["backbone", "heads"])
+    "; did you mean 'backbone'?"
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that led to it.
+
+    Examples
+    --------
+    >>> [str(cause) for cause in causes(ValueError("alone"))]
+    ['alone']
+    """
+    found: BaseException | None = error
+    seen: set[int] = set()
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def found_error(error: BaseException) -> NeurodecodeError | None:
+    """Return the error of ours that a library has wrapped, if there is one."""
+    return next((cause for cause in causes(error) if isinstance(cause, NeurodecodeError)), None)
+
+
+def one_line(error: BaseException, words: Sequence[str]) -> str:
+    """Put an error of the parser into one line.
+
+    Parameters
+    ----------
+    error : BaseException
+        What jsonargparse raised.
+    words : sequence of str
+        What was typed, to name configuration files.
+
+    Returns
+    -------
+    str
+        Such as ``--model.encoder: unknown option 'backbon'; did you mean 'backbone'?``
+
+    Examples
+    --------
+    >>> one_line(ValueError("unrecognized arguments: --modle.x 3"), [])
+    "unknown option --modle.x; did you mean '--model'?"
+    """
+    text = str(error)
+    if unrecognised := re.search(r"unrecognized arguments: (\S+)", text, re.IGNORECASE):
+        word = unrecognised[1].partition("=")[0]
+        roots = ("model", "data", "trainer", "seed_everything", "config", "ckpt_path", "print_config")
+        root = word.removeprefix("--").partition(".")[0]
+        return f"unknown option {word}{suggestion(f'--{root}', [f'--{name}' for name in roots if name != root])}"
+    keys = re.findall(r'Parser key "([^"]+)"', text)
+    option = "--" + ".".join(dict.fromkeys(keys)) if keys else "options"
+    if "config" in keys:
+        missing_file = re.search(r"File does not exist: '([^']+)'", text)
+        reason = f"no such file {missing_file[1]}" if missing_file else _last(text)
+        return f"--config: {reason} (of {', '.join(_configs(words))})"
+    if unknown := re.search(r"(?:Option|Key|Group key) '([^']+)' is not (?:accepted|expected)", text):
+        return f"{option}: unknown option {unknown[1]!r}{suggestion(unknown[1], _options_of(text))}"
+    if missing := re.search(r"arguments are required: ([\w., ]+)", text):
+        names = ", ".join(f"{option}.{name.strip()}" for name in missing[1].split(","))
+        return f"missing {names}; give a configuration file with --config, such as one of the recipes"
+    if unknown := re.search(r"(?:dot import path string: |class_path ')([\w.]+)", _tail(text)):
+        name = unknown[1].strip(".")
+        return f"{option}: got {name!r}, which is no class{suggestion(name, class_names())}; give its import path"
+    if wrong := re.search(r"Expected an? <class '(\w+)'>\. Got value: (.+)", text):
+        kind = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
+        return f"{option}: got {wrong[2].strip()!r}, expected {kind.get(wrong[1], wrong[1])}"
+    return f"{option}: {_last(text)}"
+
+
+def class_names() -> list[str]:
+    """List the short names of the built-in classes.
+
+    Examples
+    --------
+    >>> "ProjectionMLP" in class_names()
+    True
+    """
+    return [
+        name
+        for path in MODULES
+        for name, kind in vars(importlib.import_module(path)).items()
+        if inspect.isclass(kind) and kind.__module__ == path
+    ]
+
+
+def _options_of(text: str) -> list[str]:
+    """List the options of the innermost class that the message names."""
+    paths = re.findall(r"class_path='([\w.]+)'", text) or re.findall(r"class_path '([\w.]+)'", text)
+    names: list[str] = []
+    for path in paths:
+        module, _, name = path.rpartition(".")
+        try:
+            kind = getattr(importlib.import_module(module), name)
+            names += list(inspect.signature(kind).parameters)
+        except (ImportError, AttributeError, ValueError, TypeError):
+            continue
+    return names
+
+
+def _tail(text: str) -> str:
+    """Return the message without the classes that were read successfully on the way."""
+    return re.sub(r"Problem with given class_path '[\w.]+':", "", text)
+
+
+def _last(text: str) -> str:
+    """Return the line that says most: the first of the innermost ones."""
+    lines = [line.strip(" -") for line in text.splitlines()]
+    dull = ("Does not validate", "Subtypes:", "Errors:", "Problem with", "Parser key", "Expected a <class 'NoneType'>",
+            "Given value", "Type ")  # fmt: skip
+    telling = [line for line in lines if line and not line.startswith(dull)]
+    line = telling[0] if telling else lines[-1]
+    return re.sub(r"\.? Got value: (Namespace|NestedArg)\(.*", "", line)
+
+
+def _configs(words: Sequence[str]) -> list[str]:
+    named = []
+    for position, word in enumerate(words):
+        option, has_value, value = word.partition("=")
+        if option in ("--config", "-c"):
+            named.append(value if has_value else words[position + 1] if position + 1 < len(words) else "nothing")
+    return named

@@ -1,0 +1,29 @@
+"""Classes that a configuration may name without their module."""
+
+import importlib
+
+MODULES = (
+    "neurodecode.encoders.brain.brain_encoder",
+    "neurodecode.encoders.brain.front_ends",
+    "neurodecode.encoders.brain.heads",
+    "neurodecode.encoders.brain.image_side",
+    "neurodecode.encoders.brain.linear",
+    "neurodecode.encoders.brain.projection_mlp",
+    "neurodecode.encoders.brain.residual_mlp",
+    "neurodecode.encoders.brain.temporal_spatial",
+    "neurodecode.training.contrastive",
+    "neurodecode.training.data_module",
+    "neurodecode.training.decode_task",
+    "neurodecode.training.regression",
+)
+
+
+def import_built_ins() -> None:
+    """Import the modules of the built-in classes: jsonargparse knows a short name once its module is imported.
+
+    Examples
+    --------
+    >>> import_built_ins()
+    """
+    for name in MODULES:
+        importlib.import_module(name)
