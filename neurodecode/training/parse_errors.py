@@ -1,25 +1,12 @@
 """From the parser's paragraphs to one line that names the option, what was got and what was expected."""
 
-import difflib
 import importlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from neurodecode.core.errors import NeurodecodeError, suggestion
 from neurodecode.training.short_names import MODULES
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Compose a hint to the nearest known word, or nothing when none is near.
-
-    Examples
-    --------
-    >>> suggestion("backbon", ["backbone", "heads"])
-    "; did you mean 'backbone'?"
-    """
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
