@@ -175,7 +175,7 @@ def extract_targets(
         raise DataError(f"stimuli: got {len(stimuli)}, {len(set(stimuli))} of them different, expected each once")
     description = encoder.fingerprint()
     with folder_lock(folder):
-        _check_encoder(folder, description)
+        _check_encoder(folder, description, encoder.layers())
         _check_contents(folder, {name: (contents or {}).get(name, "") for name in stimuli})
         writers = _resume(folder, description, encoder.layers(), shard_size)
         done = [writers[layer].done if layer in writers else set() for layer in encoder.layers()]
@@ -189,19 +189,55 @@ def extract_targets(
         return {layer: writers[layer].close() for layer in encoder.layers()}
 
 
-def _check_encoder(folder: Path, description: Mapping[str, Any]) -> None:
+def listed_layers(folder: Path) -> list[str]:
+    """Read the order of the layers from a folder of targets.
+
+    Parameters
+    ----------
+    folder : Path
+        What `extract_targets` filled.
+
+    Returns
+    -------
+    list of str
+        Shallow to deep; empty if the folder does not say.
+
+    Raises
+    ------
+    DataError
+        If what it says is no list of names.
+    """
+    path = folder / ENCODER_FILE
+    if not path.exists():
+        return []
+    saved = read_json(path)
+    layers = saved.get("layers", []) if isinstance(saved, dict) else None
+    if not isinstance(layers, list) or not all(isinstance(name, str) for name in layers):
+        raise DataError(f"{path}: layers is {layers!r}, expected a list of names")
+    return layers
+
+
+def _check_encoder(folder: Path, description: Mapping[str, Any], layers: Sequence[str]) -> None:
+    """Refuse targets of another encoder; note the order of the layers, those of earlier runs included."""
     own = {key: description[key] for key in ("model", "weights", "preprocessing")}
     path = folder / ENCODER_FILE
     if not path.exists():
-        write_json(path, own)
+        write_json(path, {**own, "layers": list(layers)})
         return
     saved = read_json(path)
-    if not isinstance(saved, dict) or fingerprint(saved) != fingerprint(own):
-        differing = [key for key, value in own.items() if not isinstance(saved, dict) or saved.get(key) != value]
+    there = {key: value for key, value in saved.items() if key != "layers"} if isinstance(saved, dict) else {}
+    if fingerprint(there) != fingerprint(own):
+        differing = [key for key, value in own.items() if there.get(key) != value]
         raise MismatchError(
             f"{folder}: holds targets of another encoder than {own['model']}; they differ in {', '.join(differing)}; "
             "give another folder"
         )
+    known = listed_layers(folder)
+    # The longer list knows the depth of more layers; what only the other one names comes after it.
+    first, second = (list(layers), known) if len(layers) >= len(known) else (known, list(layers))
+    merged = [*first, *(name for name in second if name not in first)]
+    if merged != known:
+        write_json(path, {**own, "layers": merged})
 
 
 def _check_contents(folder: Path, contents: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import fingerprint
 from neurodecode.core.targets import Targets, TargetSpace
+from neurodecode.training.targets_extraction import listed_layers
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,24 @@ class TargetBank:
 
     @classmethod
     def open(cls, folder: Path) -> "TargetBank":
-        """Open every finished folder of targets under `folder`, in name order."""
-        folders = sorted(path.parent for path in folder.glob("*/space.json")) if folder.is_dir() else []
-        if not folders:
+        """Open every finished folder of targets under `folder`.
+
+        Parameters
+        ----------
+        folder : Path
+            One subfolder a layer.
+
+        Returns
+        -------
+        TargetBank
+            Layers in the order of depth that ``encoder.json`` lists; those it does not list follow by name.
+        """
+        found = {path.parent.name for path in folder.glob("*/space.json")} if folder.is_dir() else set()
+        if not found:
             raise DataError(f"{folder}: no folder of targets; make them with `neurodecode embed`")
-        return cls({path.name: Targets.open(path) for path in folders})
+        listed = [name for name in listed_layers(folder) if name in found]
+        names = [*listed, *sorted(found - set(listed))]
+        return cls({name: Targets.open(folder / name) for name in names})
 
     def rows(self, stimuli: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Read all layers for some stimuli: ``(n_stimuli, dim)`` each."""

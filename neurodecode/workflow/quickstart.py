@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError
-from neurodecode.core.files import atomic_path
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.results import Results
 from neurodecode.core.scores import Absent, Score, protocol_label
@@ -21,16 +19,13 @@ from neurodecode.core.targets import Targets
 from neurodecode.datasets.catalogue import open_study
 from neurodecode.encoders.stimulus.base import forbidden_as_target
 from neurodecode.encoders.stimulus.catalogue import build_stimulus_encoder
-from neurodecode.evaluation.figures import standard_figures
-from neurodecode.evaluation.pictures import Pictures, save_pictures
+from neurodecode.evaluation.pictures import Pictures
 from neurodecode.evaluation.reconstruction import evaluate_reconstruction
-from neurodecode.evaluation.report import write_report
-from neurodecode.evaluation.retrieval import AnswerTable
 from neurodecode.generators.openmoji_pipeline import BuiltInGenerator
 from neurodecode.training.targets_extraction import extract_study_targets
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.ceilings import CEILINGS
-from neurodecode.workflow.reconstruct import choose_stimuli, picture_features, reconstruct_subject, true_pictures
+from neurodecode.workflow.reconstruct import choose_stimuli, picture_features, reconstruct_subject
 from neurodecode.workflow.records import build_results, curve_records, retrieval_records
 from neurodecode.workflow.retrieve import (
     SHUFFLED,
@@ -40,11 +35,12 @@ from neurodecode.workflow.retrieve import (
     with_ceilings,
     with_controls,
 )
-from neurodecode.workflow.run_folder import RankingTables, save_gallery
+from neurodecode.workflow.run_folder import RankingTables
 from neurodecode.workflow.shuffle import shuffled_copy
 from neurodecode.workflow.simulate import simulate_openmoji
 from neurodecode.workflow.spaces import Workspace
 from neurodecode.workflow.train import decoder_of, train_decoder
+from neurodecode.workflow.write import write_all
 
 Modality = Literal["eeg", "meg", "fmri"]
 Step = Callable[[str], None]
@@ -343,29 +339,6 @@ def trimmed(plan: Plan, prepared: PreparedStudy) -> list[str]:
         )
     said.append("One seed. `neurodecode benchmark` is the place for several.")
     return said
-
-
-def write_all(
-    folder: Path,
-    prepared: PreparedStudy,
-    results: Results,
-    tables: RankingTables,
-    answers: AnswerTable,
-    pictures: Sequence[Pictures],
-    config: dict[str, Any],
-) -> Path:
-    """Write the result's files, the report last."""
-    tables.save(folder)
-    if prepared.info["kind"] == "image":
-        candidates = [str(name) for name in tables.candidates["candidate"]]
-        save_gallery(folder / "gallery.npz", candidates, true_pictures(prepared, candidates, 96))
-    if pictures:
-        save_pictures(folder / "pictures.npz", pictures)
-    with atomic_path(folder / "config.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    results.to_csv(folder / "results.csv")
-    results.to_json(folder / "results.json")
-    return write_report(results, standard_figures(results, answers, pictures), pictures, folder)
 
 
 def check_plan(plan: Plan) -> None:

@@ -171,7 +171,7 @@ def curve_records(
 def build_results(
     prepared: PreparedStudy,
     bank: TargetBank,
-    retrieval: Retrieval,
+    retrieval: Retrieval | None,
     scores: Sequence[Score],
     absent: Sequence[Absent],
     *,
@@ -179,11 +179,32 @@ def build_results(
     config: Mapping[str, Any],
     trimmed: Sequence[str] = (),
 ) -> Results:
-    """Put everything a run has to say into one object, ready for ``results.json`` and the report."""
+    """Put everything a run has to say into one object, ready for ``results.json`` and the report.
+
+    Parameters
+    ----------
+    prepared, bank
+        The study and its targets.
+    retrieval : Retrieval, optional
+        What was ranked; None where nothing was, so that validation chose no model.
+    scores, absent
+        The records.
+    seed : int
+        Of the run.
+    config : mapping
+        Plain values.
+    trimmed : sequence of str
+        What was left out.
+
+    Returns
+    -------
+    Results
+        Checked.
+    """
     info = prepared.info
     first = prepared.recording(prepared.subjects[0])
-    counts = retrieval.chosen.values()
-    names, numbers = np.unique(list(counts), return_counts=True)
+    chosen = {} if retrieval is None else retrieval.chosen
+    names, numbers = np.unique(list(chosen.values()), return_counts=True)
     study = {
         "name": prepared.name,
         "description": str(info["description"]),
@@ -194,8 +215,10 @@ def build_results(
         "split": f"{prepared.split.rule}; {prepared.split.n_folds} fold(s); disjoint unit: {prepared.split.unit}",
         "citation": str(info["citation"]),
         "licence": str(info["licence"]),
-        "chosen by validation": ", ".join(f"{name} ({count})" for name, count in zip(names, numbers, strict=True)),
     }
+    if chosen:
+        listed = ", ".join(f"{name} ({count})" for name, count in zip(names, numbers, strict=True))
+        study["chosen by validation"] = listed
     if first.flags:
         study["flags"] = "; ".join(first.flags)
     return Results(
@@ -204,7 +227,7 @@ def build_results(
         seed,
         prepared.split.hash,
         bank.describe(),
-        retrieval.chosen,
+        chosen,
         dict(config),
         list(absent),
         study,

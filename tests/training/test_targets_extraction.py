@@ -15,7 +15,13 @@ from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.targets import Targets
 from neurodecode.encoders.stimulus.catalogue import build_stimulus_encoder
 from neurodecode.training import targets_extraction
-from neurodecode.training.targets_extraction import extract_study_targets, extract_targets, load_picture, target_space
+from neurodecode.training.targets_extraction import (
+    extract_study_targets,
+    extract_targets,
+    listed_layers,
+    load_picture,
+    target_space,
+)
 
 NAMES = [f"picture{number:02d}" for number in range(11)]
 
@@ -232,3 +238,23 @@ def test_load_picture_closes_its_file(study: Stimuli) -> None:
     assert loaded.size == (24, 20)
     with pytest.raises(DataError, match="no such file"):
         load_picture(study.file("picture00").with_name("absent.png"))
+
+
+def test_the_folder_names_the_layers_from_shallow_to_deep(tmp_path: Path) -> None:
+    folder = tmp_path / "targets"
+
+    def extract(*layers: str) -> None:
+        encoder = Faulty()
+        encoder.encoder = build_stimulus_encoder("gabor", layers=layers, pooling="grid2x2")
+        extract_targets(NAMES, picture, encoder, folder)
+
+    assert listed_layers(folder) == []
+    extract("wavelength8")
+    assert listed_layers(folder) == ["wavelength8"]
+    extract("wavelength8", "wavelength16")
+    assert listed_layers(folder) == ["wavelength8", "wavelength16"]
+    extract("wavelength16")
+    assert listed_layers(folder) == ["wavelength8", "wavelength16"]
+    (folder / "encoder.json").write_text('{"layers": "wavelength8"}')
+    with pytest.raises(DataError, match="layers is 'wavelength8', expected a list of names"):
+        listed_layers(folder)
