@@ -41,7 +41,7 @@ def oracle(test: Array, counts: Array, responses: Array) -> Array:
 
     Examples
     --------
-    >>> oracle(np.array([[1.0]]), np.array([2.0]), np.array([[1.0], [0.0]])).round(6).tolist()
+    >>> (oracle(np.array([[1.0]]), np.array([2.0]), np.array([[1.0], [0.0]])).round(6) + 0.0).tolist()
     [[0.0, -1.0]]
     """
     _check("test", test, counts)

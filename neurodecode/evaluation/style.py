@@ -141,7 +141,7 @@ def direction_name(direction: str) -> str:
     Examples
     --------
     >>> direction_name("image_given_brain")
-    'which picture, given the brain response'
+    'which stimulus, given the brain response'
     """
     names = {
         "image_given_brain": "which stimulus, given the brain response",
