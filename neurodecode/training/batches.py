@@ -133,7 +133,7 @@ def draw_mix(batch: Batch, *, probability: float, beta: float) -> Mix:
     Returns
     -------
     Mix
-        Drawn from torch's generator, which the task seeds in every epoch.
+        Drawn from torch's generator, which the task seeds at every step.
     """
     device = batch.candidate_index.device
     partners = []

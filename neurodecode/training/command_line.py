@@ -13,8 +13,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, RichProgre
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 
-from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.errors import ConfigError
 from neurodecode.core.progress import is_watched
+from neurodecode.training.checkpoints import read_checkpoint
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.decode_task import DecodeTask
 from neurodecode.training.parse_errors import found_error, one_line
@@ -23,6 +24,7 @@ from neurodecode.training.quiet import quiet_lightning
 from neurodecode.training.short_names import import_built_ins
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
+SPECIAL_CHECKPOINTS = ("best", "last", "hpc", "registry")
 
 
 class CommandLine(LightningCLI):
@@ -47,8 +49,10 @@ class CommandLine(LightningCLI):
         root = settings.get("default_root_dir") or "outputs/training"
         kwargs["default_root_dir"] = root
         if settings.get("logger") in (None, True):
-            # The folder itself is the run: metrics.csv and config.yaml lie in it, checkpoints/ beside them.
-            kwargs["logger"] = CSVLogger(save_dir=root, name="", version="")
+            # The folder itself is the training: metrics.csv and config.yaml lie in it, checkpoints/ beside them. What
+            # other commands write goes to a folder of theirs, so that it does not replace the training's.
+            name = "" if self.subcommand == "fit" else str(self.subcommand)
+            kwargs["logger"] = CSVLogger(save_dir=root, name=name, version="")
         if settings.get("precision") is None and torch.cuda.is_available() and torch.cuda.is_bf16_supported():
             kwargs["precision"] = "bf16-mixed"
         callbacks = list(settings.get("callbacks") or [])
@@ -117,6 +121,8 @@ def run(subcommand: str, arguments: Sequence[str]) -> CommandLine | None:
     import_built_ins()
     words = [subcommand, *arguments]
     checkpoint = checkpoint_named(words)
+    if checkpoint is not None and checkpoint not in SPECIAL_CHECKPOINTS:
+        read_checkpoint(checkpoint)
     watched = is_watched()
     interrupted: list[bool] = []
     try:
@@ -136,9 +142,6 @@ def run(subcommand: str, arguments: Sequence[str]) -> CommandLine | None:
         own = found_error(error)
         if own is not None and own is not error:
             raise own from error
-        if checkpoint is not None and _is_unreadable(error):
-            reason = str(error).strip().splitlines()[0]
-            raise DataError(f"--ckpt_path: {checkpoint} is not readable as a whole checkpoint ({reason})") from error
         raise
 
 
@@ -169,7 +172,7 @@ def _run(words: list[str], *, watched: bool, interrupted: list[bool]) -> Command
 
 
 def checkpoint_named(words: Sequence[str]) -> str | None:
-    """Return the checkpoint that the options name, after checking that it is there.
+    """Return the checkpoint that the options name, if they name one.
 
     Examples
     --------
@@ -183,16 +186,8 @@ def checkpoint_named(words: Sequence[str]) -> str | None:
         name = value if has_value else (words[position + 1] if position + 1 < len(words) else "")
         if name in ("", "null", "None"):
             return None
-        if name not in ("best", "last", "hpc", "registry") and not Path(name).is_file():
-            raise DataError(f"--ckpt_path: no such file {name}")
         return name
     return None
-
-
-def _is_unreadable(error: Exception) -> bool:
-    text = f"{type(error).__name__} {error}"
-    marks = ("PytorchStreamReader", "UnpicklingError", "central directory", "EOFError", "Weights only load failed")
-    return any(mark in text for mark in marks)
 
 
 def _path(kind: type) -> str:

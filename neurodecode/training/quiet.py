@@ -1,9 +1,11 @@
 """Lightning without its advertisements, and without warnings that do not concern the user."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 # Each with the reason why it does not concern the user of this program.
 IGNORED_WARNINGS = (
@@ -13,6 +15,7 @@ IGNORED_WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty.*",  # a run that is repeated or resumed
     ".*Experiment logs directory .* exists and is not empty.*",
     ".*LightningCLI's args parameter is intended to run from within Python.*",  # which is what we do
+    "The dirpath has changed from.*",  # a checkpoint is scored somewhere else than where it was trained
     ".*to be unpickled.*weights_only.*",
     ".*TF32.*",
     ".*lr_scheduler.step\\(\\).*before.*optimizer.step\\(\\).*",  # the first epoch of a resumed run
@@ -54,7 +57,8 @@ def quiet_lightning(*, watched: bool) -> Iterator[None]:
         if not watched:
             logger.setLevel(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        # jsonargparse warns about how Lightning calls it, on every name once.
+        with warnings.catch_warnings(), mock.patch.dict(os.environ, {"JSONARGPARSE_DEPRECATION_WARNINGS": "off"}):
             for pattern in IGNORED_WARNINGS:
                 warnings.filterwarnings("ignore", message=pattern)
             yield

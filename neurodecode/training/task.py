@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from math import cos, pi
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -13,8 +15,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from neurodecode.core.errors import ConfigError
 from neurodecode.core.provenance import versions
+from neurodecode.training.checkpoints import read_checkpoint, require_trusted
 from neurodecode.training.fingerprints import network_fingerprint, require_same_network
 from neurodecode.training.gathering import world
+from neurodecode.training.quiet import quiet_lightning
+from neurodecode.training.short_names import import_built_ins
 
 Schedule = Literal["constant", "cosine"]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -79,7 +84,7 @@ class Task(LightningModule):
     warm_up : float
         See :func:`schedule_factor`.
     seed : int
-        Seeds torch at the start of every epoch, so that a resumed training draws as an uninterrupted one does.
+        Seeds torch at every step, so that a resumed training draws as an uninterrupted one does.
     """
 
     def __init__(
@@ -96,6 +101,66 @@ class Task(LightningModule):
         self._schedule: Schedule = schedule
         self._warm_up = warm_up
         self._seed = seed
+
+    #: Packages whose classes a checkpoint may name; what it names is imported when it is loaded.
+    trusted_packages: ClassVar[tuple[str, ...]] = ("lightning", "neurodecode", "torch")
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: Path | str,
+        map_location: Any = None,
+        hparams_file: str | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **settings: Any,
+    ) -> Self:
+        """Build a task as it was trained, with its weights.
+
+        Parameters
+        ----------
+        checkpoint_path : Path or str
+            A checkpoint that ``fit`` wrote.
+        map_location : Any
+            Where the weights go, such as ``cpu``.
+        hparams_file, strict
+            See Lightning.
+        weights_only : bool
+            Nothing is ever unpickled but tensors and plain values; False is refused.
+        **settings : Any
+            Arguments of the task that are to differ from those of the training.
+
+        Returns
+        -------
+        Task
+            In evaluation mode.
+
+        Raises
+        ------
+        ConfigError, DataError, MismatchError
+            If the file is no whole checkpoint of this task, or names code of packages that are not trusted.
+        """
+        if weights_only is False:
+            raise ConfigError("weights_only: got False, expected True; checkpoints are never unpickled")
+        checkpoint = read_checkpoint(checkpoint_path)
+        require_trusted(checkpoint, cls.trusted_packages, what=str(checkpoint_path))
+        saved = checkpoint.get(RECORD)
+        own = f"{cls.__module__}.{cls.__qualname__}"
+        if not isinstance(saved, dict) or saved.get("task") != own:
+            found = saved.get("task") if isinstance(saved, dict) else "none of ours"
+            raise ConfigError(f"{checkpoint_path}: got a checkpoint of the task {found}, expected {own}")
+        import_built_ins()
+        with quiet_lightning(watched=False):
+            task: Self = super().load_from_checkpoint(
+                checkpoint_path,
+                map_location=map_location,
+                hparams_file=hparams_file,
+                strict=strict,
+                weights_only=True,
+                **settings,
+            )
+        task.eval()
+        return task
 
     # -- what a checkpoint records ----------------------------------------------------------------------------
 
@@ -175,7 +240,18 @@ class Task(LightningModule):
         """Check that nothing of the test set can steer the training."""
         refuse_test_monitor(self.trainer)
 
-    def on_train_epoch_start(self) -> None:
-        """Seed this epoch's draws (dropout, mixing): a function of seed, epoch and process alone."""
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed this step's draws (dropout, mixing): a function of seed, step and process alone."""
         rank, _ = world()
-        torch.manual_seed((self._seed * 1_000_003 + self.current_epoch) * 1_009 + rank)
+        torch.manual_seed(step_seed(self._seed, self.global_step, rank))
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Mix a seed, a step and a process into one number.
+
+    Examples
+    --------
+    >>> step_seed(0, 1, 0) != step_seed(1, 0, 0)
+    True
+    """
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1))
