@@ -85,10 +85,10 @@ class CommandLine(LightningCLI):
                 "expected DecodeTask with BrainDataModule"
             )
         kwargs["return_predictions"] = True
-        found = self.trainer.predict(model, datamodule=datamodule, **kwargs)
+        found: list[Any] = self.trainer.predict(model, datamodule=datamodule, **kwargs) or []
         if self.trainer.is_global_zero:
             folder = Path(self.trainer.default_root_dir) / "predictions"
-            write_predictions(folder, list(found or []), model, datamodule)
+            write_predictions(folder, found, model, datamodule)
             print(f"Predictions: {folder}")
 
 
