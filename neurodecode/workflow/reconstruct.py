@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +18,51 @@ from neurodecode.generators.base import require_space
 from neurodecode.generators.openmoji_pipeline import BuiltInGenerator
 from neurodecode.training.targets_extraction import load_picture
 from neurodecode.workflow.bank import TargetBank
-from neurodecode.workflow.retrieve import FoldModels
+from neurodecode.workflow.items import Items
+from neurodecode.workflow.retrieve import Decode
 
 Progress = Callable[[str], None]
+
+
+class Predictor(Protocol):
+    """Models of one subject and fold that predict embeddings; `FoldModels` is one."""
+
+    @property
+    def subject(self) -> str:
+        """Give whose models they are."""
+
+    @property
+    def items(self) -> Items:
+        """Give the parts of the fold."""
+
+    def predict(self, signals: NDArray[np.float32], layer: str) -> NDArray[np.float32]:
+        """Predict one layer's vectors ``(n, dim)`` for signals ``(n, n_channels, n_times)``."""
+
+
+@dataclass(frozen=True)
+class NetworkModels:
+    """A trained network alone, for pictures that need no ranking.
+
+    Parameters
+    ----------
+    decode : Decode
+        The network.
+    subject : str
+        Whose signals.
+    fold : int
+        The fold it was trained on.
+    items : Items
+        The parts of that fold.
+    """
+
+    decode: Decode
+    subject: str
+    fold: int
+    items: Items
+
+    def predict(self, signals: NDArray[np.float32], layer: str) -> NDArray[np.float32]:
+        """Predict one layer's vectors ``(n, dim)``."""
+        return np.asarray(self.decode(self.fold, self.subject, signals)[layer], dtype=np.float32)
 
 
 def true_pictures(prepared: PreparedStudy, stimuli: Sequence[str], size: int) -> NDArray[np.uint8]:
@@ -85,13 +129,13 @@ def match_norm(vectors: NDArray[np.float32], training: NDArray[np.float32]) -> N
 def reconstruct_subject(
     prepared: PreparedStudy,
     bank: TargetBank,
-    fitted: FoldModels,
+    fitted: Predictor,
     generator: BuiltInGenerator,
     *,
     stimuli: Sequence[str],
     seed: int,
     n_samples: int,
-    shuffled: FoldModels | None = None,
+    shuffled: Predictor | None = None,
     progress: Progress = lambda text: None,
 ) -> Pictures:
     """Draw the test stimuli of one subject under every condition.
@@ -102,7 +146,7 @@ def reconstruct_subject(
         The study.
     bank : TargetBank
         Its targets; one layer lies in the generator's space.
-    fitted : FoldModels
+    fitted : Predictor
         The subject's models.
     generator : BuiltInGenerator
         Never saw any of `stimuli`; checked.
@@ -112,7 +156,7 @@ def reconstruct_subject(
         Of the generator's noise and of the controls' draws.
     n_samples : int
         Pictures for each stimulus and condition; all are kept.
-    shuffled : FoldModels, optional
+    shuffled : Predictor, optional
         The models that were trained on shuffled pairs.
     progress : callable
         Told the condition that begins.

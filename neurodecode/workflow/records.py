@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.provenance import versions
@@ -150,13 +151,22 @@ def curve_records(
     vectors = bank.rows(candidates)
 
     def answer(count: int) -> dict[tuple[str, str], Answers]:
-        found = {}
+        parts: dict[tuple[str, str], list[tuple[int, list[str], NDArray[np.float32]]]] = {}
         for (subject, fold), fitted in retrieval.models.items():
             test = fold_items(prepared, subject, fold=fold, test_repetitions=count, seed=seed).test
             names = [str(name) for name in test.stimulus]
             for model, matrix in fitted.score(test, vectors).items():
                 if model in models:
-                    found[model, subject] = Answers(matrix, names, candidates)
+                    parts.setdefault((model, subject), []).append((fold, names, matrix))
+        found = {}
+        for key, rows in parts.items():
+            folds = [str(fold) for fold, names, _ in rows for _ in names]
+            found[key] = Answers(
+                np.concatenate([matrix for _, _, matrix in rows]),
+                [name for _, names, _ in rows for name in names],
+                candidates,
+                folds=folds if len(rows) > 1 else None,
+            )
         return found
 
     def label(averaged: str) -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""Rank candidates for every test item of a study, and score the ranks."""
+
+from pathlib import Path
+
+from neurodecode.core.errors import ConfigError, DataError
+
+REASON_SHUFFLED = "needs a training on shuffled pairs: `neurodecode quickstart` does it"
+REASON_NO_NETWORK = "no trained network was given (--checkpoint)"
+REASON_NO_DATA = "a ceiling needs the ground truth of the simulation, which was not given (--data)"
+REASON_NO_CURVE = "the repetition curve was switched off (--no-curve)"
+REASON_NO_REPETITIONS = "the items of this study are not averages over repetitions of a stimulus"
+
+
+def run(
+    study: Path,
+    targets: Path,
+    *,
+    checkpoint: Path | None = None,
+    data: Path | None = None,
+    output: Path = Path("outputs/retrieve"),
+    seed: int = 0,
+    subjects: list[str] | None = None,
+    curve: bool = True,
+) -> None:
+    """Rank the test stimuli by the brain with every model there is, score the ranks and write the report.
+
+    Parameters
+    ----------
+    study : Path
+        Prepared study, as `neurodecode prepare` writes it.
+    targets : Path
+        Folder of targets, as `neurodecode embed` writes it: one subfolder a layer.
+    checkpoint : Path, optional
+        Network that `neurodecode fit` trained on this study, or the folder it lies in; only for studies with one fold.
+        Without it there are ridge, the encoding model and their fusion.
+    data : Path, optional
+        Simulated data set the study was prepared from, with its ground truth, for the ceilings.
+    output : Path
+        Folder of the result.
+    seed : int
+        Seed of inner folds, bootstrap and permutations.
+    subjects : list of str, optional
+        Whose signals; all by default.
+    curve : bool
+        Whether items with fewer repetitions are scored too.
+    """
+    from rich.console import Console
+
+    from neurodecode.core.prepared import PreparedStudy
+    from neurodecode.core.scores import Absent
+    from neurodecode.workflow.bank import TargetBank
+    from neurodecode.workflow.ceilings import CEILINGS, has_truth
+    from neurodecode.workflow.checkpoint import decode_with, open_checkpoint, require_fit
+    from neurodecode.workflow.quickstart import REASON_NO_TRUTH
+    from neurodecode.workflow.records import build_results, curve_records, retrieval_records
+    from neurodecode.workflow.retrieve import SHUFFLED, Retrieval, rank_study, with_ceilings, with_controls
+    from neurodecode.workflow.summary import results_table
+    from neurodecode.workflow.write import write_all
+
+    prepared, bank = PreparedStudy(study), TargetBank.open(targets)
+    wanted = chosen_subjects(prepared.subjects, subjects)
+    n_folds = prepared.split.n_folds
+    if checkpoint is not None and n_folds > 1:
+        raise ConfigError(
+            f"--checkpoint: got one network, but {prepared.name} has {n_folds} folds, each of which needs its own; "
+            "`neurodecode quickstart` trains them"
+        )
+    if data is not None and not prepared.simulated:
+        raise ConfigError(f"--data: got {data}, but {prepared.name} is not simulated; expected none")
+    if data is not None and n_folds > 1:
+        raise ConfigError(f"--data: got {data}, but ceilings are for one fold and {prepared.name} has {n_folds}")
+    untrue = [subject for subject in wanted if data is not None and not has_truth(data, subject)]
+    if untrue:
+        raise DataError(f"--data: {data} holds no ground truth of {untrue[0]}, expected the simulated data set")
+    absent = {SHUFFLED: REASON_SHUFFLED}
+    decode, joint = None, False
+    if checkpoint is None:
+        absent["decoder"] = REASON_NO_NETWORK
+    else:
+        task = open_checkpoint(checkpoint)
+        require_fit(task.interface, prepared, bank, wanted)
+        decode, joint = decode_with(task, fold=0), len(task.interface["subjects"]) > 1
+    console = Console()
+
+    def tell(text: str) -> None:
+        console.print(f"Ranking: {text}")
+
+    retrieval = rank_study(prepared, bank, decode=decode, seed=seed, subjects=wanted, progress=tell)
+    tables = with_controls(retrieval.tables, None, seed=seed)
+    if data is not None:
+        tables = with_ceilings(Retrieval(tables, retrieval.chosen, retrieval.reports, retrieval.models), prepared, data)
+    else:
+        absent.update(dict.fromkeys(CEILINGS, REASON_NO_DATA if prepared.simulated else REASON_NO_TRUTH))
+    scores, missing, answers = retrieval_records(prepared, tables, joint=joint, seed=seed, absent=absent)
+    averages = prepared.info["averaging"] == "stimulus"
+    if curve and averages:
+        scores += curve_records(prepared, bank, retrieval, joint=joint, seed=seed)
+    else:
+        reason = REASON_NO_CURVE if averages else REASON_NO_REPETITIONS
+        missing += [Absent(f"curve_{metric}", "all", "all", reason) for metric in ("top1", "top5")]
+    config = {
+        "command": "retrieve",
+        "study": str(study),
+        "targets": str(targets),
+        "checkpoint": None if checkpoint is None else str(checkpoint),
+        "data": None if data is None else str(data),
+        "output": str(output),
+        "seed": seed,
+        "subjects": wanted,
+        "curve": curve,
+    }
+    results = build_results(
+        prepared, bank, retrieval, scores, missing, seed=seed,
+        config={**config, "models": retrieval.reports},
+    )  # fmt: skip
+    report = write_all(output, prepared, results, tables, answers, [], config)
+    console.print(results_table(results))
+    console.print(f"Report: {report}")
+
+
+def chosen_subjects(known: list[str], wanted: list[str] | None) -> list[str]:
+    """Check which subjects were asked for.
+
+    Parameters
+    ----------
+    known : list of str
+        Those of the study.
+    wanted : list of str, optional
+        Those asked for; None for all.
+
+    Returns
+    -------
+    list of str
+        In the order asked for.
+
+    Raises
+    ------
+    ConfigError
+        For one that is unknown or named twice, or an empty list.
+
+    Examples
+    --------
+    >>> chosen_subjects(["sub-01", "sub-02"], None)
+    ['sub-01', 'sub-02']
+    """
+    if wanted is None:
+        return list(known)
+    unknown = [subject for subject in wanted if subject not in known]
+    if unknown or not wanted or len(set(wanted)) != len(wanted):
+        got = repr(unknown[0]) if unknown else ", ".join(wanted) or "none"
+        raise ConfigError(f"--subjects: got {got}, expected some of {', '.join(known)}, each once")
+    return list(wanted)
