@@ -196,6 +196,10 @@ class BrainDataModule(LightningDataModule):
             subjects[subject] = {
                 "n_channels": transformed_channels(chain, recording.n_channels),
                 "layout": recording.sensors.layout_fingerprint(),
+                "channels": list(recording.sensors.names),
+                "sfreq": recording.sensors.sfreq,
+                "tmin": recording.sensors.tmin,
+                "unit": recording.sensors.unit,
             }
             lengths[subject] = recording.n_times
         if len(set(lengths.values())) != 1:
