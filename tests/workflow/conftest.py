@@ -17,6 +17,7 @@ from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Study, StudyInfo
 from neurodecode.core.targets import TargetSpace, TargetWriter
 from neurodecode.workflow.bank import TargetBank
+from neurodecode.workflow.retrieve import Retrieval, rank_study
 
 N_TRAIN, N_VALIDATION, N_TEST, N_REPETITIONS = 60, 32, 24, 3
 N_STIMULI = N_TRAIN + N_VALIDATION + N_TEST
@@ -38,6 +39,7 @@ class SmallStudy(Study):
         size="", simulated=True,
     )
     n_stimuli, n_repetitions, repetitions_a_run = N_STIMULI, N_REPETITIONS, 1
+    noise = 1.0
 
     @classmethod
     def find(cls, data_root: Path) -> Path | None:
@@ -64,7 +66,7 @@ class SmallStudy(Study):
         )
         shown = np.tile(np.arange(self.n_stimuli), self.n_repetitions)
         weights = generator.normal(size=(N_DIMS, N_CHANNELS * N_TIMES))
-        signal = embeddings()[shown] @ weights + generator.normal(size=(len(shown), N_CHANNELS * N_TIMES))
+        signal = embeddings()[shown] @ weights + self.noise * generator.normal(size=(len(shown), N_CHANNELS * N_TIMES))
         data = (VOLTS * signal).reshape(len(shown), N_CHANNELS, N_TIMES).astype(np.float32)
         repetition = np.repeat(np.arange(self.n_repetitions), self.n_stimuli)
         run = repetition // self.repetitions_a_run + 1
@@ -94,6 +96,7 @@ class RunsStudy(SmallStudy):
         size="", simulated=False,
     )
     n_stimuli, n_repetitions, repetitions_a_run = 10, 12, 2
+    noise = 5.0
 
     def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
         return leave_one_out_split(windows, columns=("run",), unit="run", validation_units=1, seed=0)
@@ -128,6 +131,11 @@ def space_of(layer: str) -> TargetSpace:
 @pytest.fixture(scope="session")
 def bank(targets_folder: Path) -> TargetBank:
     return TargetBank.open(targets_folder)
+
+
+@pytest.fixture(scope="session")
+def of_runs(runs_study: PreparedStudy, bank: TargetBank) -> Retrieval:
+    return rank_study(runs_study, bank, decode=None, seed=0, subjects=["sub-01"])
 
 
 @pytest.fixture(scope="session")

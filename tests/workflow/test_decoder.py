@@ -119,8 +119,8 @@ def test_a_network_of_other_data_is_refused(
     require_fit(interface, small_study, bank, ["sub-02"])
     with pytest.raises(LeakageError, match="was trained with split"):
         require_fit(interface, runs_study, bank, ["sub-01"])
+    alone = {**interface, "subjects": {"sub-01": interface["subjects"]["sub-01"]}}
     with pytest.raises(MismatchError, match="was trained for sub-01, but sub-02 is to be decoded"):
-        alone = {**interface, "subjects": {"sub-01": interface["subjects"]["sub-01"]}}
         require_fit(alone, small_study, bank, ["sub-02"])
     with pytest.raises(MismatchError, match="predicts the target 'first', but the targets are last"):
         require_fit(interface, small_study, TargetBank({"last": bank.layers["last"]}), ["sub-01"])
