@@ -18,7 +18,7 @@ from neurodecode.training.objectives import RETRIEVAL, Objective, ObjectiveSum, 
 from neurodecode.training.preparation import Preparation, require_same_interface
 from neurodecode.training.presets import preset
 from neurodecode.training.task import OptimizerFactory, Schedule, Task
-from neurodecode.training.warm_start import start_from_ridge
+from neurodecode.training.warm_start import start_linear_path
 
 EncoderFactory = Callable[[dict[str, int], int, dict[str, int | list[int]]], nn.Module]
 ImageSideFactory = Callable[[dict[str, int | list[int]]], nn.Module]
@@ -44,8 +44,8 @@ class DecodeTask(Task):
         Heads compared by cosine, side by side, for the validation metrics; None takes ``retrieval`` where there is one,
         otherwise all targets.
     warm_start : str
-        ``ridge`` fits ridge regression on the training windows of the fold and puts it into the encoder's linear path
-        before training; see :func:`neurodecode.training.warm_start.start_from_ridge`.
+        ``ridge`` or ``encoding`` fit a closed-form decoder on the training windows of the fold and put it into the
+        encoder's linear path before training; see :func:`neurodecode.training.warm_start.start_linear_path`.
     optimizer, schedule, warm_up, seed
         See :class:`neurodecode.training.task.Task`.
 
@@ -63,7 +63,7 @@ class DecodeTask(Task):
         objectives: list[Objective] | str = "ubp",
         image_side: ImageSideFactory | None = None,
         score_heads: list[str] | None = None,
-        warm_start: Literal["none", "ridge"] = "none",
+        warm_start: Literal["none", "ridge", "encoding"] = "none",
         optimizer: OptimizerFactory | None = None,
         schedule: Schedule = "constant",
         warm_up: float = 0.0,
@@ -88,7 +88,7 @@ class DecodeTask(Task):
         unknown = [head for head in self.score_heads if head not in sizes]
         if unknown:
             raise ConfigError(f"score_heads: got {unknown[0]!r}, expected some of {', '.join(sizes)}")
-        self.warm_start = warm_start
+        self.warm_start: Literal["none", "ridge", "encoding"] = warm_start
         self.preparation: Preparation | None = None
         self._answers: list[tuple[Batch, EncoderOutput, dict[str, Tensor]]] = []
 
@@ -124,14 +124,15 @@ class DecodeTask(Task):
         return self.preparation
 
     def setup(self, stage: str) -> None:
-        """Start from ridge where that is asked for; a checkpoint that is resumed from is loaded later and wins."""
+        """Start from a closed-form decoder where that is asked for; a checkpoint to resume from is loaded later."""
         resumed = self._trainer is not None and self._trainer.ckpt_path is not None
-        if stage != "fit" or self.warm_start == "none" or resumed:
+        kind = self.warm_start
+        if stage != "fit" or kind == "none" or resumed:
             return
         data = getattr(self._trainer, "datamodule", None)
         if not isinstance(data, BrainDataModule):
-            raise ConfigError(f"warm_start: got ridge with {type(data).__name__}, expected BrainDataModule")
-        start_from_ridge(self.encoder, data, seed=self._seed)
+            raise ConfigError(f"warm_start: got {kind} with {type(data).__name__}, expected BrainDataModule")
+        start_linear_path(self.encoder, data, kind, seed=self._seed)
 
     # -- steps ------------------------------------------------------------------------------------------------
 

@@ -35,7 +35,8 @@ from neurodecode.training.picture_augmentation import (
 RECIPE = 1
 EMBEDDED_SIDE = 224
 SHARD = 500
-Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
+_Rows = NDArray[np.float32]
+Embed = Callable[[Sequence[Image.Image]], _Rows]
 
 
 def last_layer_embedder() -> tuple[Embed, dict[str, Any]]:
@@ -98,12 +99,24 @@ def training_drawings(embed: Embed) -> tuple[list[str], list[str]]:
     everything = candidates()
     held_out = sorted(set(everything) - set(study))
     extra = extra_drawings(wheel_drawings(), set(study), set(everything))
-    drawn = [(name, picture) for name in extra if (picture := render_drawing(name, EMBEDDED_SIDE)) is not None]
-    centre = embed([render(name) for name in study]).mean(axis=0)
-    keep = far_from(
-        embed([picture for _, picture in drawn]), embed([render(name) for name in held_out]), centre, TWIN_COSINE
-    )
-    return study, [name for (name, _), far in zip(drawn, keep, strict=True) if far]
+    with progress_bar("choosing drawings", total=len(study) + len(held_out) + len(extra)) as advance:
+
+        def embedded(names: Sequence[str], draw: Callable[[str], Image.Image | None]) -> tuple[list[str], _Rows]:
+            kept: list[str] = []
+            rows = []
+            for start in range(0, len(names), 32):
+                drawn = [(name, draw(name)) for name in names[start : start + 32]]
+                pictures = {name: picture for name, picture in drawn if picture is not None}
+                if pictures:
+                    kept += pictures
+                    rows.append(embed(list(pictures.values())))
+                advance(len(drawn))
+            return kept, np.concatenate(rows)
+
+        centre = embedded(study, render)[1].mean(axis=0)
+        names, embeddings = embedded(extra, lambda name: render_drawing(name, EMBEDDED_SIDE))
+        keep = far_from(embeddings, embedded(held_out, render)[1], centre, TWIN_COSINE)
+    return study, [name for name, far in zip(names, keep, strict=True) if far]
 
 
 def write_pairs(folder: Path, *, n_pictures: int, image_size: int, seed: int) -> None:

@@ -219,13 +219,14 @@ def nearest_rows(vectors: NDArray[np.float32], training: NDArray[np.float32]) ->
 def picture_features() -> dict[str, FeatureFunction]:
     """Give the offline features of two-way identification: AlexNet's 2nd and 5th convolution, EfficientNet-Lite0.
 
-    AlexNet sees pictures at 256 pixels as the field's metric does. It also drives the simulated brains, which makes its
+    AlexNet sees pictures at 256 pixels as the field's metric does; its maps are averaged over a grid of 16 x 16, which
+    keeps their layout at a fraction of their size. It also drives the simulated brains, which makes its
     scores on simulated studies friendlier than EfficientNet's.
     """
     from neurodecode.encoders.stimulus.alexnet import AlexNetEncoder
     from neurodecode.encoders.stimulus.efficientnet import EfficientNetLite0Encoder
 
-    alexnet = LastFeatures(AlexNetEncoder(layers=("conv2", "conv5"), pooling="flatten", size=256))
+    alexnet = LastFeatures(AlexNetEncoder(layers=("conv2", "conv5"), pooling="grid16x16", size=256))
     efficientnet = LastFeatures(EfficientNetLite0Encoder(layers=("last",), pooling="mean"))
     return {
         "alexnet2": lambda pictures: alexnet(pictures)["conv2"],
