@@ -1,6 +1,7 @@
-"""The warm start puts the ridge solution where it belongs."""
+"""The warm start puts a closed-form decoder where it belongs."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,14 @@ from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.encoders.brain.brain_encoder import BrainEncoder
 from neurodecode.encoders.brain.front_ends import SubjectLinear
 from neurodecode.encoders.brain.linear import Linear
-from neurodecode.encoders.linear.stage import fit_stage
 from neurodecode.training.data_module import BrainDataModule
-from neurodecode.training.warm_start import start_from_ridge, training_trials, weights_of_linear_map
+from neurodecode.training.warm_start import (
+    closed_form_decoder,
+    posterior_weights,
+    start_linear_path,
+    training_trials,
+    weights_of_linear_map,
+)
 
 
 def test_weights_of_an_affine_map_are_found() -> None:
@@ -25,7 +31,20 @@ def test_weights_of_an_affine_map_are_found() -> None:
     np.testing.assert_allclose(found[1], intercept, atol=1e-12)
 
 
-def test_the_encoder_starts_as_the_ridge(tiny_study: PreparedStudy, tiny_targets: dict[str, str]) -> None:
+def test_turned_around_encoding_is_the_best_linear_prediction() -> None:
+    """Against the definition: no other linear map predicts the targets of noisy responses better."""
+    generator = np.random.default_rng(0)
+    responses = generator.normal(size=(4000, 3)) * np.array([2.0, 1.0, 0.5])
+    targets = responses @ generator.normal(size=(3, 2))
+    noisy = np.repeat(responses, 20, axis=0) + generator.normal(size=(80000, 3))
+    expected, *_ = np.linalg.lstsq(noisy, np.repeat(targets, 20, axis=0), rcond=None)
+    np.testing.assert_allclose(posterior_weights(responses, targets, 1.0), expected, atol=0.03)
+
+
+@pytest.mark.parametrize("kind", ["ridge", "encoding"])
+def test_the_encoder_starts_as_the_closed_form(
+    tiny_study: PreparedStudy, tiny_targets: dict[str, str], kind: Any
+) -> None:
     data = BrainDataModule(str(tiny_study.folder), tiny_targets, components=2, transforms=[{"name": "standardize"}])
     data.setup("fit")
     counts = {name: entry["n_channels"] for name, entry in data.interface["subjects"].items()}
@@ -33,13 +52,15 @@ def test_the_encoder_starts_as_the_ridge(tiny_study: PreparedStudy, tiny_targets
         counts, 6, {"first": 2, "second.1": 2}, front_end=partial(SubjectLinear, width=4), backbone=Linear,
         linear_path=True,
     ).eval()
-    start_from_ridge(encoder, data, seed=0)
+    start_linear_path(encoder, data, kind, seed=0)
     bank = {name: data.embeddings(name) for name in data.targets}
     for subject in counts:
-        stage = fit_stage(training_trials(data, subject), bank, np.array(data.candidates), seed=0)
+        stage, decode = closed_form_decoder(
+            training_trials(data, subject), bank, np.array(data.candidates), kind, seed=0
+        )
         recording = tiny_study.recording(subject)
         signals = data.preparation.apply(subject, recording.read(np.arange(10)))
-        layers = stage.components.layers(stage.ridge.predict(stage.coordinates(signals)), stage.scaler)
+        layers = stage.components.layers(decode(signals), stage.scaler)
         with torch.no_grad():
             heads = encoder([SubjectBatch(subject, torch.from_numpy(signals))]).heads
         for name, values in layers.items():
@@ -62,4 +83,18 @@ def test_an_encoder_without_a_linear_path_is_refused(
 ) -> None:
     data = BrainDataModule(str(tiny_study.folder), tiny_targets)
     with pytest.raises(ConfigError, match="linear_path"):
-        start_from_ridge(torch.nn.Linear(2, 3), data, seed=0)
+        start_linear_path(torch.nn.Linear(2, 3), data, "ridge", seed=0)
+
+
+@pytest.mark.parametrize("kind", ["ridge", "encoding"])
+def test_the_closed_forms_find_the_planted_code(
+    tiny_study: PreparedStudy, tiny_targets: dict[str, str], planted: np.ndarray, kind: Any
+) -> None:
+    data = BrainDataModule(str(tiny_study.folder), tiny_targets, transforms=[])
+    bank = {name: data.embeddings(name) for name in data.targets}
+    stage, decode = closed_form_decoder(
+        training_trials(data, "sub-01"), bank, np.array(data.candidates), kind, seed=0
+    )
+    signals = tiny_study.recording("sub-01").read(np.arange(24, 40))
+    found = stage.components.layers(decode(signals), stage.scaler)["second.1"]
+    assert np.corrcoef(found.ravel(), planted[24:40, 2:].ravel())[0, 1] > 0.8
