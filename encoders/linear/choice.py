@@ -35,9 +35,9 @@ class Choice:
 def choose(scores: Mapping[str, Floats], truth: Indices, preference: Sequence[str]) -> Choice:
     """Take the first rule in order of preference whose cross-entropy is within one standard error of the best.
 
-    The cross-entropy is that of a softmax with the best temperature; the standard error is that of the paired difference
-    over queries. With many queries this is the best rule, with few it is the preferred one unless another is clearly
-    better.
+    The cross-entropy is that of a softmax with the best temperature; the standard error is that of the paired
+    difference over queries. With many queries this is the best rule, with few it is the preferred one unless another is
+    clearly better.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from neurodecode.encoders.linear.bank import (
     check_bank,
     fit_bank_scaler,
     fit_joint_components,
-    layer_kernels,
+    summed_products,
     symmetric_eigen,
 )
 from neurodecode.encoders.linear.choice import Choice, choose
@@ -74,7 +74,8 @@ class EmbeddingRule:
 def raw_cosine(predictions: Bank, candidates: Bank, layers: Sequence[str]) -> Floats:
     """Mean over layers of the cosine between embeddings as they are."""
     parts = [
-        cosine(np.asarray(predictions[layer], np.float64), np.asarray(candidates[layer], np.float64)) for layer in layers
+        cosine(np.asarray(predictions[layer], np.float64), np.asarray(candidates[layer], np.float64))
+        for layer in layers
     ]
     return np.asarray(np.mean(parts, axis=0))
 
@@ -91,8 +92,8 @@ def fit_embedding_rule(
 ) -> tuple[EmbeddingRule, Choice, Floats]:
     """Choose and fit a rule for given predictions of held-out stimuli (validation).
 
-    Rules that are fitted are compared by cross-fitting: a rule scores the units it was not fitted on. They need at least
-    40 rows; with fewer only the cosines and the correlation compete.
+    Rules that are fitted are compared by cross-fitting: a rule scores the units it was not fitted on. They need at
+    least 40 rows; with fewer only the cosines and the correlation compete.
 
     Parameters
     ----------
@@ -129,8 +130,7 @@ def fit_embedding_rule(
     layers = [layer for layer in reference if layer in predictions]
     scaler = fit_bank_scaler({layer: reference[layer] for layer in layers})
     scaled = scaler.apply({layer: reference[layer] for layer in layers})
-    kernels = layer_kernels(scaled, scaled).sum(axis=0)
-    components = fit_joint_components(scaled, *symmetric_eigen(kernels), MOST_TARGETS)
+    components = fit_joint_components(scaled, *symmetric_eigen(summed_products(scaled)), MOST_TARGETS)
     offsets = {layer: np.asarray(predictions[layer], np.float64).mean(axis=0) for layer in layers}
     frame = EmbeddingRule(scaler, components, offsets, Rule(RAW_COSINE, 0, {}))
     gallery = components.scores(scaler.apply({layer: candidates[layer] for layer in layers}))
@@ -152,14 +152,10 @@ def fit_embedding_rule(
     return chosen, choice, scores[choice.name]
 
 
-def _cross_fitted(
-    queries: Floats, targets: Floats, groups: Strings, gallery: Floats, rank: int, seed: int
-) -> Floats:
+def _cross_fitted(queries: Floats, targets: Floats, groups: Strings, gallery: Floats, rank: int, seed: int) -> Floats:
     """Score every row by a density ratio fitted on other units."""
     scores = np.empty((len(queries), len(gallery)))
     for train, left_out in grouped_folds(groups, 5, seed):
         rule = fit_rule("density_ratio", queries[train], targets[train], groups[train], rank=rank, seed=seed)
         scores[left_out] = score(queries[left_out], gallery, rule)
     return scores
-
-

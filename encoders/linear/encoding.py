@@ -1,8 +1,8 @@
 """The encoding model: from the bank to the brain, a penalty for every layer and direction, and a likelihood.
 
-Each direction of the signal subspace is a Gaussian process over stimuli: its covariance is a weighted sum of the layers'
-kernels, its weights and scale are averaged by how likely they make the training rows. That is banded ridge regression
-with the penalties integrated over a grid instead of picked.
+Each direction of the signal subspace is a Gaussian process over stimuli: its covariance is a weighted sum of the
+layers' kernels, its weights and scale are averaged by how likely they make the training rows. That is banded ridge
+regression with the penalties integrated over a grid instead of picked.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,12 @@ import scipy.special
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError
-from neurodecode.encoders.linear.bank import layer_weightings, symmetric_eigen
+from neurodecode.encoders.linear.bank import FeatureKernel, layer_weightings, symmetric_eigen
 
 Floats = NDArray[np.float64]
 
-SCALES = np.array([0.1, 0.3, 1.0, 3.0])
+# Multiples of the prior variance. Larger ones would only follow the noise in directions chosen on the same rows.
+SCALES = np.array([0.1, 0.3, 1.0])
 # Directions of the kernel over training rows that are worth modelling; what is left is shrunk to nothing anyhow.
 MOST_KERNEL_DIRECTIONS = 400
 ENCODING_RULES = ("correlation", "noise_likelihood", "likelihood")
@@ -26,12 +27,14 @@ ENCODING_RULES = ("correlation", "noise_likelihood", "likelihood")
 
 @dataclass(frozen=True)
 class EncodingModel:
-    """Linear map from scaled layers to the coordinates of the signal subspace.
+    """Kernel regression from the bank to the coordinates of the signal subspace.
 
     Parameters
     ----------
-    weights : dict of str to array of shape (dim, n_directions)
-        One matrix a layer.
+    kernel : FeatureKernel
+        Compares stimuli with those of training.
+    duals : array of shape (n_layers, n_training, n_directions)
+        Weight of every training row for each layer and direction.
     intercept : array of shape (n_directions,)
     layer_shares : dict of str to float
         Average weight of each layer over directions, for the report.
@@ -39,20 +42,22 @@ class EncodingModel:
         Covariance of what the model gets wrong about a stimulus it has not seen; zeros until estimated out of fold.
     """
 
-    weights: dict[str, Floats]
+    kernel: FeatureKernel
+    duals: Floats
     intercept: Floats
     layer_shares: dict[str, float]
     model_error: Floats
 
     def predict(self, scaled: Mapping[str, Floats]) -> Floats:
         """Predicted coordinates (n_stimuli, n_directions) of stimuli given by their scaled layers."""
-        return np.asarray(sum(scaled[layer] @ weight for layer, weight in self.weights.items()) + self.intercept)
+        kernels = self.kernel.between(scaled)
+        return np.asarray(np.einsum("lmn,lnd->md", kernels, self.duals, optimize=True) + self.intercept)
 
 
 def fit_encoding(
     coordinates: Floats,
     variance: Floats,
-    scaled: Mapping[str, Floats],
+    kernel: FeatureKernel,
     kernels: Floats,
     kernel_vectors: Floats,
     noise: float,
@@ -65,10 +70,10 @@ def fit_encoding(
         Training rows in the signal subspace.
     variance : array of shape (n_directions,)
         Prior variance of each direction, from the subspace; the scales tried are multiples of it.
-    scaled : mapping of str to array of shape (n, dim)
-        Scaled layers of the same rows.
+    kernel : FeatureKernel
+        Fitted on the same rows.
     kernels : array of shape (n_layers, n, n)
-        Their inner products.
+        What it gives between them.
     kernel_vectors : array of shape (n, n)
         Eigenvectors of the evenly weighted kernel, by falling eigenvalue; the leading ones span the model.
     noise : float
@@ -85,7 +90,7 @@ def fit_encoding(
     """
     intercept = coordinates.mean(axis=0)
     span = kernel_vectors[:, : min(MOST_KERNEL_DIRECTIONS, len(kernel_vectors))]
-    small = np.stack([span.T @ (kernel @ span) for kernel in kernels])
+    small = np.stack([span.T @ (layer @ span) for layer in kernels])
     rows = span.T @ (coordinates - intercept)
     weightings = layer_weightings(len(kernels))
     costs = np.empty((len(weightings), len(SCALES), rows.shape[1]))
@@ -100,13 +105,13 @@ def fit_encoding(
     flat = costs.reshape(-1, rows.shape[1])
     posterior = scipy.special.softmax(-flat, axis=0).reshape(costs.shape)
     by_layer = np.einsum("wl,wsd,wsnd->lnd", weightings, posterior, duals, optimize=True)
-    weights = {layer: values.T @ (span @ dual) for (layer, values), dual in zip(scaled.items(), by_layer, strict=True)}
     shares = np.einsum("wl,wsd->l", weightings, posterior) / rows.shape[1]
     n_directions = rows.shape[1]
     return EncodingModel(
-        weights,
+        kernel,
+        np.stack([span @ dual for dual in by_layer]),
         intercept,
-        {layer: float(share) for layer, share in zip(scaled, shares, strict=True)},
+        {layer: float(share) for layer, share in zip(kernel.rows, shares, strict=True)},
         np.zeros((n_directions, n_directions)),
     )
 
@@ -157,7 +162,7 @@ def model_error_covariance(residuals: Floats, noise: Floats) -> Floats:
     Examples
     --------
     >>> residuals = np.random.default_rng(0).standard_normal((4000, 2)) * np.sqrt([3.0, 1.0])
-    >>> model_error_covariance(residuals, np.eye(2)).round(0).tolist()
+    >>> (model_error_covariance(residuals, np.eye(2)).round(0) + 0.0).tolist()
     [[2.0, 0.0], [0.0, 0.0]]
     """
     values, vectors = np.linalg.eigh(noise)

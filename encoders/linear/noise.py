@@ -17,7 +17,8 @@ from neurodecode.encoders.linear.trials import Strings
 Floats = NDArray[np.float64]
 
 KINDS = ("kronecker", "dense", "low_rank", "diagonal")
-DENSE_LIMIT = 5000  # a dense covariance of more features than this costs too much time and memory
+DENSE_LIMIT = 3000  # a dense covariance of more features than this costs too much time
+NONLINEAR_FROM = 1.5  # degrees of freedom per feature from which eigenvalues are shrunk one by one
 LOW_RANK = 200
 # Directions with a variance below this share of the mean are treated as if they had it: an average reference, for
 # example, leaves one direction with no noise at all, and dividing by nothing would blow up rounding errors.
@@ -59,10 +60,62 @@ def ledoit_wolf(samples: NDArray[np.floating]) -> tuple[Floats, float]:
     return covariance, shrinkage
 
 
+def nonlinear_shrinkage(samples: NDArray[np.floating], n_effective: int) -> tuple[Floats, Floats]:
+    """Eigenvalues shrunk each by its own amount, which keeps the inverse good where features are many.
+
+    Parameters
+    ----------
+    samples : array of shape (n_samples, n_features)
+        Zero-mean rows.
+    n_effective : int
+        Degrees of freedom among them (samples less the means taken out); more than the features.
+
+    Returns
+    -------
+    values : array of shape (n_features,)
+        Shrunk eigenvalues, in rising order of the sample eigenvalues.
+    vectors : array of shape (n_features, n_features)
+        Sample eigenvectors.
+
+    Raises
+    ------
+    ConfigError
+        If there are no more degrees of freedom than features.
+
+    References
+    ----------
+    Ledoit and Wolf 2020, doi:10.1214/19-AOS1921 (the analytical estimator, with the Epanechnikov kernel).
+
+    Examples
+    --------
+    >>> values, _ = nonlinear_shrinkage(np.random.default_rng(0).standard_normal((400, 150)), 400)
+    >>> bool(np.abs(values - 1).max() < 0.25)
+    True
+    """
+    n_samples, n_features = samples.shape
+    if n_effective <= n_features:
+        raise ConfigError(f"nonlinear shrinkage: got {n_effective} degrees of freedom, expected over {n_features}")
+    covariance = np.asarray(samples.T @ samples, dtype=np.float64) / n_samples
+    sample_values, vectors = scipy.linalg.eigh(covariance, driver="evd", check_finite=False)
+    values = np.maximum(sample_values, 1e-10 * float(sample_values[-1]))
+    ratio = n_features / n_effective
+    width = n_effective ** (-1 / 3) * values
+    distance = (values[:, None] - values) / width
+    root = np.sqrt(5.0)
+    density = (0.75 / root * np.maximum(1 - distance**2 / 5, 0) / width).mean(axis=1)
+    at_edge = np.abs(np.abs(distance) - root) < 1e-12
+    inside = np.where(at_edge, 0.0, distance)
+    logarithm = np.where(at_edge, 0.0, np.log(np.abs((root - inside) / (root + inside))))
+    hilbert = -0.3 / np.pi * distance + 0.75 / root / np.pi * (1 - distance**2 / 5) * logarithm
+    hilbert = (hilbert / width).mean(axis=1)
+    inner = 1 - ratio - np.pi * ratio * values * hilbert
+    return values / ((np.pi * ratio * values * density) ** 2 + inner**2), vectors
+
+
 def repetition_residuals(
     signals: NDArray[np.floating], stimulus: Strings, repetitions: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """What is left of each row after its stimulus' mean, scaled to the noise of a single trial.
+    """Subtract from each row its stimulus' mean, and scale what is left to the noise of a single trial.
 
     Parameters
     ----------
@@ -139,7 +192,7 @@ class Whitener:
             return np.ascontiguousarray(rows.reshape(len(rows), -1))
         flat = rows.reshape(len(rows), -1) * self.arrays["gain"]
         if self.kind == "dense":
-            return np.asarray(scipy.linalg.solve_triangular(self.arrays["factor"], flat.T, lower=True).T)
+            return np.asarray(flat @ self.arrays["root"])
         if self.kind == "low_rank":
             basis = self.arrays["basis"]
             return flat + (flat @ basis.T) * self.arrays["basis_gain"] @ basis
@@ -174,7 +227,7 @@ def kronecker_factors(residuals: NDArray[np.floating], n_rounds: int = 4) -> tup
     notes : dict
         Both shrinkages.
     """
-    n_rows, n_channels, n_times = residuals.shape
+    _, n_channels, n_times = residuals.shape
     rows = np.asarray(residuals, dtype=np.float32)
     time = np.eye(n_times)
     space = np.eye(n_channels)
@@ -213,7 +266,7 @@ def fit_whitener(
     stimulus : array of str of shape (n,)
     repetitions : array of int of shape (n,)
     kind : {"auto", "kronecker", "dense", "low_rank", "diagonal"}
-        "auto" takes "kronecker" where there are channels and times, else "dense" up to 5,000 features and "low_rank"
+        "auto" takes "kronecker" where there are channels and times, else "dense" up to 3,000 features and "low_rank"
         beyond.
 
     Returns
@@ -259,11 +312,22 @@ def fit_whitener(
         return Whitener(kind, shape, {"gain": gain})
     flat *= gain.astype(np.float32)
     if kind == "dense":
-        covariance, shrinkage = ledoit_wolf(flat)
-        covariance.flat[:: len(covariance) + 1] += VARIANCE_FLOOR
-        factor = scipy.linalg.cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
-        return Whitener(kind, shape, {"gain": gain, "factor": factor}, {"shrinkage": shrinkage})
+        return _dense_whitener(flat, len(residuals) - len(np.unique(stimulus)), shape, gain)
     return _low_rank_whitener(flat, shape, gain)
+
+
+def _dense_whitener(residuals: NDArray[np.float32], n_effective: int, shape: tuple[int, int], gain: Floats) -> Whitener:
+    """Whiten symmetrically, so that each whitened feature stays close to the one it came from."""
+    n_features = residuals.shape[1]
+    notes: dict[str, float] = {}
+    if n_effective > NONLINEAR_FROM * n_features:
+        values, vectors = nonlinear_shrinkage(residuals, n_effective)
+    else:
+        covariance, notes["shrinkage"] = ledoit_wolf(residuals)
+        values, vectors = scipy.linalg.eigh(covariance, driver="evd", check_finite=False)
+    values = np.maximum(values, VARIANCE_FLOOR * values.mean())
+    notes["degrees_of_freedom"] = float(n_effective)
+    return Whitener("dense", shape, {"gain": gain, "root": (vectors / np.sqrt(values)) @ vectors.T}, notes)
 
 
 def _low_rank_whitener(residuals: NDArray[np.float32], shape: tuple[int, int], gain: Floats) -> Whitener:

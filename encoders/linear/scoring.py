@@ -1,12 +1,12 @@
 """Rules that score candidates for a predicted embedding: cosine, correlation, Gaussian likelihood, density ratio.
 
-Predictions and candidates are coordinates on the joint components of the bank. Each query is scored on its own. What a
-rule needs is fitted on held-out predictions of training stimuli (each unit predicted by a model that never saw it) or on
-validation.
+Predictions and candidates are coordinates on the joint components of the bank. Each query is scored on its own. What
+a rule needs is fitted on held-out predictions of training stimuli (each unit predicted by a model that never saw it) or
+on validation.
 
-The density ratio is `log p(prediction | candidate) - log p(prediction)` for jointly Gaussian predictions and targets. It
-is the expected gain in log odds, and differs from the likelihood in that the prediction is not taken for an unbiased one:
-ridge shrinks what it cannot read from the brain, so the mean of the prediction is a fitted linear map of the candidate.
+The density ratio is `log p(prediction | candidate) - log p(prediction)` for jointly Gaussian predictions and targets.
+It differs from the likelihood in that the prediction is not taken for an unbiased one: ridge shrinks what it cannot
+read from the brain, so the mean of the prediction is a fitted linear map of the candidate.
 """
 
 from dataclasses import dataclass
@@ -164,9 +164,7 @@ def _without_noise(covariance: Floats, noise: Floats) -> Floats:
     return np.asarray((result + result.T) / 2)
 
 
-def score(
-    predictions: Floats, candidates: Floats, rule: Rule, repetitions: NDArray[np.int64] | None = None
-) -> Floats:
+def score(predictions: Floats, candidates: Floats, rule: Rule, repetitions: NDArray[np.int64] | None = None) -> Floats:
     """Score every candidate for every prediction.
 
     Parameters
@@ -193,7 +191,7 @@ def score(
     >>> truths = generator.standard_normal((200, 3))
     >>> predictions = 0.5 * truths + 0.05 * generator.standard_normal((200, 3))
     >>> rule = fit_rule("density_ratio", predictions, truths, np.arange(200).astype(str))
-    >>> bool((score(predictions, truths, rule).argmax(axis=1) == np.arange(200)).mean() > 0.95)
+    >>> bool((score(predictions, truths, rule).argmax(axis=1) == np.arange(200)).mean() > 0.9)
     True
     """
     if predictions.shape[1] != candidates.shape[1]:

@@ -56,7 +56,7 @@ def mean_reciprocal_rank(scores: Floats, truth: Indices) -> float:
 
 
 def top_k(scores: Floats, truth: Indices, k: int) -> float:
-    """Expected share of queries whose right candidate is among the best k, when ties are broken at random.
+    """Compute the share of queries whose right candidate is among the best k, ties broken at random.
 
     Raises
     ------

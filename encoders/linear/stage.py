@@ -9,26 +9,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodecode.core.errors import MismatchError
 from neurodecode.encoders.linear.bank import (
     BankScaler,
     JointComponents,
     fit_bank_scaler,
+    fit_feature_kernel,
     fit_joint_components,
-    layer_kernels,
     rows_of,
+    summed_products,
     symmetric_eigen,
     take_rows,
 )
 from neurodecode.encoders.linear.encoding import EncodingModel, fit_encoding, model_error_covariance
-from neurodecode.encoders.linear.noise import Whitener, fit_whitener
+from neurodecode.encoders.linear.noise import Whitener, fit_whitener, repetition_residuals
 from neurodecode.encoders.linear.ridge import RidgeDecoder, fit_ridge
-from neurodecode.encoders.linear.subspace import Subspace, fit_subspace
+from neurodecode.encoders.linear.subspace import Subspace, explained, fit_subspace
 from neurodecode.encoders.linear.trials import Strings, TrialSet, grouped_folds
 
 Floats = NDArray[np.float64]
 Bank = Mapping[str, NDArray[np.floating]]
 
 MOST_TARGETS = 200
+MOST_CHANNELS = 600  # of a map; larger maps are cut down to the voxels that the features explain
+LEAST_CHANNELS = 200
+LEAST_GAIN = 2.0  # in nats of likelihood
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,17 @@ class Stage:
 
     Parameters
     ----------
+    channels : array of int
+        Channels that are used; all of them but for large maps.
     whitener, subspace, scaler, components, encoding, ridge
         The fitted parts, in the order in which data passes them.
     repetitions : float
         Harmonic mean of the trials in a training row.
+    n_channels : int
+        Channels of the signals it takes.
     """
 
+    channels: NDArray[np.intp]
     whitener: Whitener
     subspace: Subspace
     scaler: BankScaler
@@ -50,10 +60,20 @@ class Stage:
     encoding: EncodingModel
     ridge: RidgeDecoder
     repetitions: float
+    n_channels: int
 
     def coordinates(self, signals: NDArray[np.floating]) -> Floats:
         """Coordinates of signals (n, channels, times) in the signal subspace."""
-        return self.subspace.apply(self.whitener.apply(signals))
+        if signals.shape[1] != self.n_channels:
+            raise MismatchError(f"signals: got {signals.shape[1]} channels, expected {self.n_channels}")
+        return self.subspace.apply(self.whitener.apply(signals[:, self.channels]))
+
+    def full_basis(self) -> Floats:
+        """Directions over all channels (n_channels x n_times, n_directions), zero where a channel is not used."""
+        n_times = self.whitener.shape[1]
+        basis = np.zeros((self.n_channels, n_times, self.subspace.basis.shape[1]))
+        basis[self.channels] = self.subspace.basis.reshape(len(self.channels), n_times, -1)
+        return basis.reshape(self.n_channels * n_times, -1)
 
     def targets(self, bank: Bank) -> Floats:
         """Coordinates of stimuli on the joint components."""
@@ -89,21 +109,43 @@ def fit_stage(trials: TrialSet, bank: Bank, names: Strings, *, noise_kind: str =
     Rows of one stimulus and unit are averaged before fitting. Rows are then treated alike, with the noise of their
     harmonic mean count.
     """
-    whitener = fit_whitener(trials.signals, trials.stimulus, trials.repetitions, kind=noise_kind)
     averages = trials.averaged()
     repetitions = harmonic_mean(averages.repetitions)
     own = take_rows(bank, rows_of(averages.stimulus, names))
     scaler = fit_bank_scaler(own)
     scaled = scaler.apply(own)
-    kernels = layer_kernels(scaled, scaled)
+    components = fit_joint_components(scaled, *symmetric_eigen(summed_products(scaled)), MOST_TARGETS)
+    kernel = fit_feature_kernel(scaled)
+    kernels = kernel.between(scaled)
     values, vectors = symmetric_eigen(kernels.mean(axis=0))
-    components = fit_joint_components(scaled, values * len(kernels), vectors, MOST_TARGETS)
-    whitened = whitener.apply(averages.signals)
-    subspace = fit_subspace(whitened, averages.shape, values, vectors, 1 / repetitions)
+    channels = _channels(trials, averages, values, vectors, 1 / repetitions)
+    whitener = fit_whitener(trials.signals[:, channels], trials.stimulus, trials.repetitions, kind=noise_kind)
+    whitened = whitener.apply(averages.signals[:, channels])
+    subspace = fit_subspace(whitened, whitener.shape, values, vectors, 1 / repetitions)
     coordinates = subspace.apply(whitened)
-    encoding = fit_encoding(coordinates, subspace.variance, scaled, kernels, vectors, 1 / repetitions)
+    encoding = fit_encoding(coordinates, subspace.variance, kernel, kernels, vectors, 1 / repetitions)
     ridge = fit_ridge(coordinates, components.scores(scaled), averages.group, prior=subspace.variance, seed=seed)
-    return Stage(whitener, subspace, scaler, components, encoding, ridge, repetitions)
+    n_channels = trials.shape[0]
+    return Stage(channels, whitener, subspace, scaler, components, encoding, ridge, repetitions, n_channels)
+
+
+def _channels(
+    trials: TrialSet, averages: TrialSet, kernel_values: Floats, kernel_vectors: Floats, noise: float
+) -> NDArray[np.intp]:
+    """Choose the voxels of a large map that the features explain best; all channels of anything else.
+
+    A covariance of thousands of voxels cannot be estimated from a few thousand trials, and most voxels carry nothing.
+    """
+    n_channels, n_times = trials.shape
+    if n_times > 1 or n_channels <= MOST_CHANNELS:
+        return np.arange(n_channels)
+    residuals = repetition_residuals(trials.signals, trials.stimulus, trials.repetitions)[:, :, 0]
+    deviation = np.sqrt((residuals.astype(np.float64) ** 2).mean(axis=0))
+    alive = deviation > 1e-9 * deviation.max()
+    rows = (averages.signals[:, :, 0] - averages.signals[:, :, 0].mean(axis=0)) / np.where(alive, deviation, 1.0)
+    gain = np.where(alive, explained(kernel_vectors.T @ rows, kernel_values, noise), -1.0)
+    wanted = int(np.clip((gain > LEAST_GAIN).sum(), LEAST_CHANNELS, MOST_CHANNELS))
+    return np.sort(np.argsort(-gain, kind="stable")[:wanted])
 
 
 @dataclass(frozen=True)
@@ -156,7 +198,7 @@ def cross_fit(
         predictions.append(stage.targets(back))
         truths.append(stage.targets(own))
         groups.append(rows.group)
-        bridge = fold.subspace.basis.T @ stage.subspace.basis
+        bridge = fold.full_basis().T @ stage.full_basis()
         residuals.append((coordinates - fold.encoding.predict(fold.scaler.apply(own))) @ bridge)
         noises.append(bridge.T @ bridge * float(np.sum(1 / rows.repetitions)))
     residual = np.concatenate(residuals)
@@ -191,7 +233,7 @@ def move(source: Stage, target: Stage, held_out: HeldOut) -> tuple[Stage, HeldOu
     held_out : HeldOut
         In the frame of `target`.
     """
-    bridge = source.subspace.basis.T @ target.subspace.basis
+    bridge = source.full_basis().T @ target.full_basis()
     covered = np.clip((bridge**2).sum(axis=0), 0.25, 1.0)
     error = bridge.T @ source.encoding.model_error @ bridge / np.sqrt(np.outer(covered, covered))
     moved = HeldOut(

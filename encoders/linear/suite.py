@@ -167,10 +167,10 @@ def fit_linear_suite(
 ) -> LinearSuite:
     """Fit both linear models, choose their rules and fusion weights, and refit on all that may be trained on.
 
-    With validation units of their own stimuli (at least 30), rules and weights are chosen by ranking the validation stimuli
-    among each other with models fitted on `train`; the models are then refitted on both. With fewer units, or stimuli
-    that repeat across units (runs, recordings), validation joins training and the choices are made by inner folds that
-    leave out one unit (at most 12 folds), everything being refitted inside.
+    With validation units of their own stimuli (at least 30), rules and weights are chosen by ranking the validation
+    stimuli among each other with models fitted on `train`; the models are then refitted on both. With fewer units, or
+    stimuli that repeat across units (runs, recordings), validation joins training and the choices are made by inner
+    folds that leave out one unit (at most 12 folds), everything being refitted inside.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class TrialSet:
             raise DataError(f"repetitions: got {self.repetitions.min()}, expected at least 1")
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Give the number of rows."""
         return len(self.signals)
 
     @property
