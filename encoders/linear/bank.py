@@ -67,7 +67,7 @@ def check_bank(bank: Bank) -> int:
     for layer, values in bank.items():
         if not np.isfinite(values).all():
             raise DataError(f"bank layer {layer!r}: holds values that are not finite")
-    return next(iter(rows.values()))
+    return int(next(iter(rows.values())))
 
 
 def take_rows(bank: Bank, rows: NDArray[np.intp]) -> dict[str, NDArray[np.floating]]:

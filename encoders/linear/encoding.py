@@ -172,7 +172,7 @@ def model_error_covariance(residuals: Floats, noise: Floats) -> Floats:
     n_rows, n_directions = residuals.shape
     shrunk = shrink_spikes(whitened.T @ whitened / n_rows, n_directions / n_rows)
     excess = root @ (shrunk - np.eye(n_directions)) @ root
-    return (excess + excess.T) / 2
+    return np.asarray((excess + excess.T) / 2, dtype=np.float64)
 
 
 def encoding_scores(
