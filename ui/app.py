@@ -122,11 +122,11 @@ def build_app(service: StudioService) -> gr.Blocks:
             note,
         )
 
-    def download(run: str) -> str:
+    def download(run: str) -> Any:
         handle, name = tempfile.mkstemp(prefix=f"{run}-", suffix=".zip")
         with os.fdopen(handle, "wb") as file:
             file.write(service.bundle(run))
-        return name
+        return gr.File(value=name, visible=True)
 
     app: gr.Blocks
     with gr.Blocks(title="neurodecode studio", analytics_enabled=False, delete_cache=(3600, 3600)) as app:
@@ -137,33 +137,37 @@ def build_app(service: StudioService) -> gr.Blocks:
             trial_box = gr.Dropdown(trials, value=trials[0][1], label="Trial (what was shown)")
             model_box = gr.Dropdown(_named(service.models(first)), value=service.models(first)[0], label="Ranked by")
             pack = gr.Button("Pack results and configuration", size="sm")
-            packed = gr.File(label="Results", visible=True, interactive=False, height=60)
+            packed = gr.File(label="Results", visible=False, interactive=False)
         gr.Markdown("# neurodecode studio\nFrom a brain recording to what the person saw.", elem_id="studio-title")
         banner = gr.HTML()
         with gr.Row():
-            with gr.Column(scale=1, min_width=240):
-                true_picture = gr.Image(label="What was shown", interactive=False, height=240, buttons=[])
+            with gr.Column(scale=1, min_width=250):
+                gr.Markdown("#### What was shown")
+                true_picture = gr.Image(show_label=False, interactive=False, height=230, buttons=[])
                 verdict = gr.HTML()
             with gr.Column(scale=3):
+                gr.Markdown("#### What the brain response looks like most, best first")
                 gallery = gr.Gallery(
-                    label="What the brain response looks like most, best first", columns=5, height=330, preview=False,
-                    object_fit="contain", buttons=[],
-                )  # fmt: skip
+                    show_label=False, columns=5, height=320, preview=False, object_fit="scale-down", buttons=[]
+                )
+        gr.Markdown("#### Reconstruction beside its ceiling and controls; every sample, none chosen")
+        pictures_box = gr.Gallery(
+            show_label=False, columns=5, height=380, object_fit="scale-down", preview=False, buttons=[]
+        )
+        no_pictures = gr.HTML()
         with gr.Row():
             with gr.Column(scale=3):
-                plot = gr.Plot(label="How sure: scores of all candidates")
+                gr.Markdown("#### How sure: the scores of all candidates")
+                plot = gr.Plot(show_label=False)
             with gr.Column(scale=2):
+                gr.Markdown("#### The first ten")
                 table = gr.Dataframe(
-                    headers=["position", "candidate", "score", "right"],
-                    label="The first ten",
+                    headers=["place", "candidate", "score", "right"],
+                    column_widths=["16%", "50%", "20%", "14%"],
+                    show_label=False,
                     interactive=False,
-                    wrap=True,
+                    buttons=[],
                 )
-        pictures_box = gr.Gallery(
-            label="Reconstruction beside its ceiling and controls; every sample, none chosen", columns=9, height=200,
-            object_fit="contain", preview=False, buttons=[],
-        )  # fmt: skip
-        no_pictures = gr.HTML()
         with gr.Accordion("What this does not show", open=False):
             gr.Markdown(NOT_SHOWN)
         inputs = [run_box, subject_box, trial_box, model_box]
