@@ -31,6 +31,7 @@ from neurodecode.workflow.retrieve import (
     SHUFFLED,
     Decode,
     Retrieval,
+    is_tested,
     rank_study,
     with_ceilings,
     with_controls,
@@ -221,6 +222,9 @@ def train_all(
             configs.append(own)
         places = {name: space.targets(prepared.name) / name for name in targets}
         for fold in range(prepared.split.n_folds):
+            here = [subject for subject in subjects if is_tested(prepared, subject, fold)]
+            if not here:
+                continue
             source = (
                 shuffled_copy(prepared, space.shuffled(prepared.name, fold), seed=plan.seed, fold=fold)
                 if shuffled
@@ -233,9 +237,9 @@ def train_all(
                 configs=configs,
                 fold=fold,
                 seed=plan.seed,
-                subjects=subjects,
+                subjects=here,
             )
-            checkpoints.update({(fold, subject): path for subject in subjects})
+            checkpoints.update({(fold, subject): path for subject in here})
     return decoder_of(checkpoints)
 
 
@@ -256,6 +260,7 @@ def rank_shuffled(
             folds=[fold],
         )
         for fold in range(prepared.split.n_folds)
+        if any(is_tested(prepared, subject, fold) for subject in subjects)
     ]
     return parts[0] if len(parts) == 1 else join_folds(parts)
 
@@ -271,7 +276,8 @@ def join_folds(parts: Sequence[Retrieval]) -> Retrieval:
         ["subject", "fold"], key=lambda c: c.map(order) if c.name == "subject" else c, kind="stable"
     )
     scores: dict[tuple[str, str], NDArray[np.float32]] = {
-        key: np.concatenate([part.tables.scores[key] for part in parts]) for key in first.scores
+        key: np.concatenate([part.tables.scores[key] for part in parts if key in part.tables.scores])
+        for key in first.scores
     }
     chosen = {name: model for part in parts for name, model in part.chosen.items()}
     reports = {name: report for part in parts for name, report in part.reports.items()}

@@ -159,6 +159,8 @@ def rank_study(
     models: dict[tuple[str, int], FoldModels] = {}
     for subject in wanted:
         for fold in numbers:
+            if not is_tested(prepared, subject, fold):
+                continue
             progress(f"{subject}, fold {fold + 1} of {len(numbers)}" if len(numbers) > 1 else subject)
             fitted = fit_fold(prepared, bank, subject, fold, decode=decode, seed=seed)
             scores = fitted.score(fitted.items.test, vectors)
@@ -175,6 +177,11 @@ def rank_study(
         pd.concat(queries, ignore_index=True), table, {key: np.concatenate(rows) for key, rows in parts.items()}
     )
     return Retrieval(tables, chosen, reports, models)
+
+
+def is_tested(prepared: PreparedStudy, subject: str, fold: int) -> bool:
+    """Tell whether a subject has test windows in a fold: one with fewer runs than others sits out the surplus folds."""
+    return len(prepared.split.rows(subject, "test", fold=fold)) > 0
 
 
 def candidate_names(prepared: PreparedStudy, subjects: list[str], folds: list[int]) -> list[str]:
