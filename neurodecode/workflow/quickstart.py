@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodecode.core.errors import ConfigError
+from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.results import Results
 from neurodecode.core.scores import Absent, Score, protocol_label
@@ -47,6 +47,10 @@ Modality = Literal["eeg", "meg", "fmri"]
 Step = Callable[[str], None]
 BUILT_IN = "openmoji"
 REASON_NO_TRUTH = "a ceiling needs the ground truth, which real recordings do not have"
+#: Fewest runs of a subject whose runs are left out one by one: one tests, one validates, and the choices inside the
+#: training side leave out two more before a model is fitted on what is left.
+FEWEST_RUNS = 5
+REASON_FEW_RUNS = f"fewer than {FEWEST_RUNS} runs: too few to choose models inside the training side"
 REASON_NO_PICTURE = "no picture is known: the study's stimuli are categories"
 
 
@@ -148,10 +152,11 @@ def run_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
     with timed("embed", "Targets: embedding the stimuli with a frozen network"):
         targets = make_targets(prepared, space)
         bank = TargetBank(targets)
+    subjects = ranked_subjects(prepared)
     with timed("train", "Training: one network for all subjects"):
-        decode = train_all(prepared, space, targets, plan, prepared.subjects, shuffled=False)
+        decode = train_all(prepared, space, targets, plan, subjects, shuffled=False)
     with timed("rank", "Retrieval: ridge, encoding model, network, their fusion"):
-        retrieval = rank_study(prepared, bank, decode=decode, seed=plan.seed)
+        retrieval = rank_study(prepared, bank, decode=decode, seed=plan.seed, subjects=subjects)
     with timed("shuffled", "Control: everything again on shuffled pairs"):
         shuffled = rank_shuffled(prepared, space, bank, targets, plan)
     with timed("records", "Scores: intervals, nulls, ceilings, repetition curve"):
@@ -159,8 +164,9 @@ def run_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
         if plan.built_in:
             tables = with_ceilings(_with_tables(retrieval, tables), prepared, root / plan.name)
         absent = {} if plan.built_in else dict.fromkeys(CEILINGS, REASON_NO_TRUTH)
-        joint = len(prepared.subjects) > 1
+        joint = len(subjects) > 1
         scores, missing, answers = retrieval_records(prepared, tables, joint=joint, seed=plan.seed, absent=absent)
+        missing += [Absent("all", "all", name, REASON_FEW_RUNS) for name in prepared.subjects if name not in subjects]
         if prepared.info["averaging"] == "stimulus":
             scores += curve_records(prepared, bank, retrieval, joint=joint, seed=plan.seed)
     with timed("pictures", "Pictures: drawing what was seen, and its controls"):
@@ -186,6 +192,17 @@ def _plain(plan: Plan) -> dict[str, Any]:
 
 def _with_tables(retrieval: Retrieval, tables: RankingTables) -> Retrieval:
     return Retrieval(tables, retrieval.chosen, retrieval.reports, retrieval.models)
+
+
+def ranked_subjects(prepared: PreparedStudy) -> list[str]:
+    """List the subjects with enough runs to choose models by inner folds; all of them where stimuli are left out."""
+    if prepared.info["averaging"] == "stimulus":
+        return prepared.subjects
+    units = prepared.split.table.groupby("subject")["unit"].nunique()
+    found = [subject for subject in prepared.subjects if units[subject] >= FEWEST_RUNS]
+    if not found:
+        raise DataError(f"{prepared.name}: no subject has {FEWEST_RUNS} runs, which inner folds need")
+    return found
 
 
 def make_data(plan: Plan, space: Workspace) -> Path:
@@ -247,8 +264,8 @@ def rank_shuffled(
     prepared: PreparedStudy, space: Workspace, bank: TargetBank, targets: dict[str, Targets], plan: Plan
 ) -> Retrieval:
     """Train and rank again with permuted training and validation labels; the test items keep theirs."""
-    count = plan.shuffled_subjects or len(prepared.subjects)
-    subjects = prepared.subjects[:count]
+    everyone = ranked_subjects(prepared)
+    subjects = everyone[: plan.shuffled_subjects or len(everyone)]
     decode = train_all(prepared, space, targets, plan, subjects, shuffled=True)
     parts = [
         rank_study(
