@@ -191,14 +191,6 @@ def fit_subspace(
 
 def _map_directions(rows: Floats, kernel_values: Floats, noise: float) -> tuple[Floats, Floats]:
     """Variances and directions of a map's signal."""
-    span = np.eye(rows.shape[1])
-    usable = kernel_values > 1e-10 * kernel_values[0]
-    if usable.sum() < rows.shape[1]:
-        # Few distinct stimuli, many voxels: whatever can be learnt lies in the span of the stimuli's responses.
-        _, lengths, directions = np.linalg.svd(rows[usable], full_matrices=False)
-        span = directions[lengths > 1e-9 * max(float(lengths[0]), 1e-300)].T
-        span = span if span.shape[1] else np.eye(rows.shape[1])[:, :1]
-        rows = rows @ span
     start = likeliest_variance(rows, kernel_values, noise)
     if not start.any():
         start = np.full(rows.shape[1], VARIANCE_GRID[1])
@@ -208,7 +200,7 @@ def _map_directions(rows: Floats, kernel_values: Floats, noise: float) -> tuple[
         rows, kernel_values, start, noise, n_rounds=MAP_ROUNDS, threshold=MAP_THRESHOLD * noise
     )
     kept = min(MOST_MAP_DIRECTIONS, max(1, int((values > 1e-3 * values[0]).sum())))
-    return values[:kept], span @ vectors[:, :kept]
+    return values[:kept], vectors[:, :kept]
 
 
 def _prior_covariance(
