@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import DataError
 from neurodecode.core.recording import Block, Recording
 from neurodecode.core.sensors import Sensors
@@ -110,7 +111,7 @@ class MuseN170(Study):
         )
         return Stimuli(table)
 
-    def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
+    def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         """Read one subject's recordings as continuous blocks."""
         sessions = self._read()
         if subject not in self.subjects():

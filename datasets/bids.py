@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.files import read_json
 from neurodecode.core.recording import Block, Recording
@@ -112,7 +113,7 @@ class BidsStudy(Study):
         )
         return Stimuli(rows.reset_index(drop=True), self.root / "stimuli")
 
-    def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
+    def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         """Read one subject run by run, as float32 in memory; see `read_run` and `read_betas` for what is checked.
 
         Beta maps have one time a trial: `sfreq`, filters and the window do not concern them.

@@ -1,16 +1,16 @@
 """The studies that can be read: found by looking into this package, so that a new one is just a new file."""
 
-import difflib
 import importlib
 import inspect
 import os
 import pkgutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.errors import ConfigError, DataError, suggestion
 from neurodecode.core.study import Study, StudyInfo
 
 PACKAGE = "neurodecode.datasets"
@@ -134,7 +134,7 @@ def data_root(root: Path | str | None = None) -> Path | None:
     return folder
 
 
-def open_study(name: str, root: Path | str | None = None) -> Study:
+def open_study(name: str, root: Path | str | None = None, options: Mapping[str, Any] | None = None) -> Study:
     """Open a study by its name.
 
     Parameters
@@ -144,6 +144,8 @@ def open_study(name: str, root: Path | str | None = None) -> Study:
     root : Path or str, optional
         Folder that holds the study's folder, or that folder itself. By default the environment variable
         ``NEURODECODE_DATA`` names it.
+    options : mapping of str to object, optional
+        The study's own options: the keyword arguments of its class, such as which derivative is read.
 
     Returns
     -------
@@ -153,16 +155,19 @@ def open_study(name: str, root: Path | str | None = None) -> Study:
     Raises
     ------
     ConfigError
-        If there is no study of this name; the nearest one is proposed.
+        If there is no study of this name, or it has no such option; the nearest one is proposed.
     DataError
         If the study is not there; says what was looked for, where, and where to get it.
     """
     classes = study_classes()
     if name not in classes:
-        near = difflib.get_close_matches(name, classes, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"study: got {name!r}, expected one of {', '.join(classes)}{hint}")
+        raise ConfigError(f"study: got {name!r}, expected one of {', '.join(classes)}{suggestion(name, classes)}")
     kind = classes[name]
+    known = study_options(kind)
+    for option in options or {}:
+        if option not in known:
+            expected = f"one of {', '.join(known)}" if known else "none: the study has no options"
+            raise ConfigError(f"options: got {option!r}, expected {expected}{suggestion(option, known)}")
     folder = data_root(root)
     if folder is None:
         raise DataError(f"study {name}: no folder to look in; give --root or set {ROOT_VARIABLE} ({kind.info.where})")
@@ -172,4 +177,16 @@ def open_study(name: str, root: Path | str | None = None) -> Study:
         raise DataError(
             f"study {name}: not found under {folder}; looked for {tried}; where to get it: {kind.info.where}"
         )
-    return kind(found)
+    return kind(found, **(options or {}))
+
+
+def study_options(kind: type[Study]) -> list[str]:
+    """List the options of a study: the keyword-only arguments of its class.
+
+    Examples
+    --------
+    >>> study_options(study_classes()["bids"])
+    ['window', 'preprocessing', 'bad_channels']
+    """
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]

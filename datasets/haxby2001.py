@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import DataError
 from neurodecode.core.recording import Block, Recording
 from neurodecode.core.sensors import Sensors
@@ -78,7 +79,7 @@ class HaxbySlice(Study):
         )
         return Stimuli(table)
 
-    def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
+    def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         """Read the blocks: one window each, one time each; `sfreq` has no meaning for block means."""
         if subject != SUBJECT:
             raise DataError(f"subject: got {subject!r}, expected {SUBJECT} ({self.root})")

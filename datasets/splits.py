@@ -8,8 +8,7 @@ import pandas as pd
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.split import Split, published_split
-
-TEST_SHARE, VALIDATION_SHARE = 0.1, 0.1
+from neurodecode.core.split_rules import VALIDATION_SHARE, split_by_rule
 
 
 def stimulus_split(windows: Mapping[str, pd.DataFrame], *, column: str = "stimulus", seed: int = 0) -> Split:
@@ -41,20 +40,12 @@ def stimulus_split(windows: Mapping[str, pd.DataFrame], *, column: str = "stimul
     [2]
     """
     together = pd.concat(windows.values(), ignore_index=True)
+    given = together["split"].fillna("").astype(str) if "split" in together else pd.Series("", index=together.index)
+    if (given == "").all():
+        return split_by_rule(column, windows, seed=seed)
     units = together[column].astype(str)
     generator = np.random.default_rng(seed)
     unit: Literal["concept", "stimulus"] = "concept" if column == "concept" else "stimulus"
-    given = together["split"].fillna("").astype(str) if "split" in together else pd.Series("", index=together.index)
-    if (given == "").all():
-        names = generator.permutation(np.unique(units[units != ""]))
-        n_test, n_val = round(len(names) * TEST_SHARE), round(len(names) * VALIDATION_SHARE)
-        if min(n_test, n_val) < 1:
-            raise DataError(f"split: {len(names)} stimuli are too few to test and to validate on a tenth of them each")
-        parts = dict.fromkeys(map(str, names), "train")
-        parts |= dict.fromkeys(map(str, names[:n_test]), "test")
-        parts |= dict.fromkeys(map(str, names[n_test : n_test + n_val]), "val")
-        rule = f"a tenth of the {unit} values tests and a tenth validates, drawn with seed {seed}"
-        return published_split(windows, parts, column=column, unit=unit, rule=rule, seed=seed)
     unknown = sorted(set(given) - {"train", "val", "test", ""})
     if unknown:
         raise DataError(f"split: the events tables say {unknown[0]!r}, expected train, val or test")

@@ -1,6 +1,7 @@
 """Read a study, prove its alignment and write its cache."""
 
 from pathlib import Path
+from typing import Any
 
 
 def run(
@@ -10,6 +11,9 @@ def run(
     output: Path | None = None,
     subjects: list[str] | None = None,
     sfreq: float | None = None,
+    split: str | None = None,
+    split_seed: int = 0,
+    options: dict[str, Any] | None = None,
     jobs: int = 1,
 ) -> None:
     """Read a study, check it, preprocess it, and write its cache and split; what is done already is kept.
@@ -26,6 +30,13 @@ def run(
         Which subjects, such as sub-01; all by default.
     sfreq : float, optional
         Sampling rate in Hz to resample to; as recorded by default.
+    split : str, optional
+        One of the study's own splits, or what must be on one side only: stimulus, concept, text, cluster (a tenth of
+        them tests, a tenth validates), run, session or subject (each is left out once). The study's own by default.
+    split_seed : int
+        Seed of a drawn split.
+    options : dict, optional
+        The study's own options, such as --options '{"dialect": "B"}'; its page in `docs` lists them.
     jobs : int
         Number of subjects that are read at once, each in a process of its own.
     """
@@ -37,7 +48,7 @@ def run(
     from neurodecode.core.progress import progress_bar
     from neurodecode.datasets.catalogue import open_study
 
-    opened = open_study(study, root)
+    opened = open_study(study, root, options)
     folder = Path("outputs/cache") / study if output is None else output
     with progress_bar(f"preparing {study}", total=None) as advance:
         prepared = prepare_study(
@@ -45,16 +56,18 @@ def run(
             folder,
             subjects=subjects,
             sfreq=sfreq,
+            split=split,
+            split_seed=split_seed,
             jobs=jobs,
             progress=lambda subject: advance(description=f"preparing {study}, {subject}"),
         )
-    split = prepared.split
+    made = prepared.split
     report = {
         "study": prepared.name,
         "source": str(opened.root),
         "simulated": prepared.simulated,
         "steps": prepared.header["steps"],
-        "split": {"unit": split.unit, "rule": split.rule, "folds": split.n_folds, "hash": split.hash},
+        "split": {"unit": made.unit, "rule": made.rule, "folds": made.n_folds, "hash": made.hash},
         "subjects": prepared.header["proof"],
     }
     write_json(folder / "proof.json", report)
@@ -74,5 +87,5 @@ def run(
             notes.setdefault(flag, []).append(subject)
     for note, concerned in notes.items():
         console.print(f"{', '.join(concerned)}: {note}.", highlight=False)
-    console.print(f"Split: {split.rule}; {split.n_folds} fold(s); hash {split.hash}.")
+    console.print(f"Split: {made.rule}; {made.n_folds} fold(s); hash {made.hash}.")
     console.print(f"Cache: {folder}; proof: {folder / 'proof.json'}")

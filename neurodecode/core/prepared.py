@@ -8,11 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.checks import check_channels, check_expected, check_pairing, check_signals
-from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.errors import ConfigError, DataError, suggestion
 from neurodecode.core.files import atomic_folder, fingerprint, folder_lock, read_json, write_json
 from neurodecode.core.recording import Recording
 from neurodecode.core.split import Split
+from neurodecode.core.split_rules import RULES, split_by_rule
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.stored_recording import FORMAT, load_recording, save_recording
 from neurodecode.core.study import Study
@@ -89,6 +91,8 @@ def prepare_study(
     *,
     subjects: Sequence[str] | None = None,
     sfreq: float | None = None,
+    split: str | None = None,
+    split_seed: int = 0,
     jobs: int = 1,
     progress: Callable[[str], None] = lambda message: None,
 ) -> PreparedStudy:
@@ -104,6 +108,10 @@ def prepare_study(
         All by default.
     sfreq : float, optional
         Sampling rate in Hz to resample to.
+    split : str, optional
+        One of the study's `own_splits` or of `neurodecode.core.split_rules.RULES`; the study's first own by default.
+    split_seed : int
+        Seed of such a rule; the study's own splits have a fixed one.
     jobs : int
         Number of processes, each with a subject of its own.
     progress : callable
@@ -121,6 +129,12 @@ def prepare_study(
         raise DataError(f"subject {missing[0]!r} is not in {study.root}, which has {', '.join(available) or 'none'}")
     if jobs < 1:
         raise ConfigError(f"jobs: got {jobs}, expected at least 1")
+    rule = study.own_splits[0] if split is None else split
+    if rule not in (*study.own_splits, *RULES):
+        expected = ", ".join(dict.fromkeys((*study.own_splits, *RULES)))
+        raise ConfigError(
+            f"split: got {rule!r}, expected one of {expected}{suggestion(rule, (*study.own_splits, *RULES))}"
+        )
     if not wanted:
         raise DataError(f"{study.root}: no subject of {study.info.name} found")
     key = fingerprint(
@@ -141,10 +155,14 @@ def prepare_study(
         recordings = {subject: load_recording(folder / subject) for subject in wanted}
         check_channels(recordings)
         check_expected(study.info, stimuli, recordings, n_subjects=len(available))
-        split = study.split({subject: recording.windows for subject, recording in recordings.items()})
-        proof = {subject: _proof(recording, stimuli, split) for subject, recording in recordings.items()}
+        windows = {subject: recording.windows for subject, recording in recordings.items()}
+        if rule in study.own_splits:
+            made = study.named_split(rule, windows)
+        else:
+            made = split_by_rule(rule, windows, stimuli, seed=split_seed)
+        proof = {subject: _proof(recording, stimuli, made) for subject, recording in recordings.items()}
         stimuli.save(folder / "stimuli.csv")
-        split.save(folder)
+        made.save(folder)
         write_json(
             folder / "study.json",
             {
@@ -152,6 +170,7 @@ def prepare_study(
                 "info": asdict(study.info),
                 "steps": study.steps(),
                 "sfreq": sfreq,
+                "split": rule,
                 "subjects": wanted,
                 "stimulus_root": None if stimuli.root is None else str(stimuli.root.resolve()),
                 "proof": proof,
@@ -192,11 +211,12 @@ def _prepare_subjects(
 
 
 def _prepare_subject(study: Study, folder: Path, subject: str, sfreq: float | None, stimuli: Stimuli) -> None:
-    recording = study.load(subject, sfreq=sfreq)
-    check_pairing(recording, stimuli)
-    check_signals(recording)
     with atomic_folder(folder / subject) as temporary:
-        save_recording(temporary, recording)
+        store = ArrayStore(temporary)
+        recording = study.load(subject, sfreq=sfreq, store=store)
+        check_pairing(recording, stimuli)
+        check_signals(recording)
+        save_recording(temporary, recording, store=store)
 
 
 def _proof(recording: Recording, stimuli: Stimuli, split: Split) -> dict[str, Any]:

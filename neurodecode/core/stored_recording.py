@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import open_array, read_json, read_table, write_json, write_table
 from neurodecode.core.recording import TEXT_COLUMNS, WINDOW_COLUMNS, Block, Recording
@@ -14,16 +15,23 @@ from neurodecode.core.sensors import Sensors
 FORMAT = 2
 
 
-def save_recording(folder: Path, recording: Recording) -> None:
+def save_recording(folder: Path, recording: Recording, *, store: ArrayStore | None = None) -> None:
     """Write a recording as memory-mappable arrays, tables and JSON into an empty folder.
 
-    Continuous blocks are stored time-major, so that a window is one contiguous piece of the file.
+    Continuous blocks are stored time-major, so that a window is one contiguous piece of the file. What `store` holds
+    in files of that folder already is renamed, not written again.
     """
     names = []
     for position, (name, block) in enumerate(recording.blocks.items()):
-        data = np.asarray(block.data, dtype=np.float32)
-        stored = np.asfortranarray(data) if data.ndim == 2 else np.ascontiguousarray(data)
-        np.save(folder / f"block-{position:03d}.npy", stored, allow_pickle=False)
+        data, path = block.data, folder / f"block-{position:03d}.npy"
+        written = None if store is None else store.path(data)
+        if written is None:
+            signals = np.asarray(data, dtype=np.float32)
+            stored = np.asfortranarray(signals) if signals.ndim == 2 else np.ascontiguousarray(signals)
+            np.save(path, stored, allow_pickle=False)
+        else:
+            data.flush()  # type: ignore[attr-defined]
+            written.rename(path)
         block.sensors.save(folder / f"sensors-{position:03d}.npz")
         names.append({"name": name, "shape": list(data.shape)})
     write_table(folder / "windows.csv", recording.windows)

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
+from neurodecode.core.array_store import ArrayStore
+from neurodecode.core.errors import ConfigError
 from neurodecode.core.recording import Recording
 from neurodecode.core.split import Split
 from neurodecode.core.stimuli import Stimuli
@@ -79,11 +81,14 @@ class Study(ABC):
         Folders under a data root where the study may lie; the data root itself is tried last.
     needed : tuple of str
         Files in that folder by which it is recognised.
+    own_splits : tuple of str
+        Names of the splits that the study publishes; the first is what `split` makes.
     """
 
     info: StudyInfo
     places: ClassVar[tuple[str, ...]] = ()
     needed: ClassVar[tuple[str, ...]] = ()
+    own_splits: ClassVar[tuple[str, ...]] = ("published",)
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -110,12 +115,21 @@ class Study(ABC):
         """Read the table of stimuli."""
 
     @abstractmethod
-    def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
-        """Read one subject, with the preprocessing that sees no split, resampled to `sfreq` (Hz) where that applies."""
+    def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
+        """Read one subject, with the preprocessing that sees no split, resampled to `sfreq` (Hz) where that applies.
+
+        Large studies put their signals into `store` as they go, run by run or chunk by chunk; it may be left out.
+        """
 
     @abstractmethod
     def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
         """Make the study's own split over the window tables of its subjects."""
+
+    def named_split(self, rule: str, windows: Mapping[str, pd.DataFrame]) -> Split:
+        """Make one of `own_splits` by its name; a study with more than one says how."""
+        if rule != self.own_splits[0]:
+            raise ConfigError(f"split: got {rule!r}, expected one of {', '.join(self.own_splits)}")
+        return self.split(windows)
 
     @abstractmethod
     def steps(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.recording import Block, Recording
@@ -41,7 +42,7 @@ class Toy(Study):
         table = pd.DataFrame({"stimulus": NAMES, "kind": "image", "path": "", "concept": NAMES, "text": "x"})
         return Stimuli(table, self.root)
 
-    def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
+    def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         self.loads.append(subject)
         seed = int((self.root / "seed.txt").read_text())
         generator = np.random.default_rng([seed, int(subject[-2:])])
@@ -255,13 +256,13 @@ sys.path.insert(0, sys.argv[1])
 from toy_study import Toy
 from neurodecode.core.prepared import prepare_study
 class Slow(Toy):
-    def load(self, subject, *, sfreq=None):
+    def load(self, subject, *, sfreq=None, store=None):
         if subject == sys.argv[4]:
             print("loading", flush=True)
             time.sleep(float(sys.argv[5]))
         with open(sys.argv[1] + "/loads.txt", "a") as file:
             file.write(subject + "\\n")
-        return super().load(subject, sfreq=sfreq)
+        return super().load(subject, sfreq=sfreq, store=store)
 prepared = prepare_study(Slow(Path(sys.argv[2])), Path(sys.argv[3]))
 print(prepared.split.hash, prepared.recording("sub-02").read([0]).sum(), flush=True)
 """

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.recording import Block, Recording
 from neurodecode.core.sensors import Sensors
@@ -31,7 +32,14 @@ def embeddings() -> np.ndarray:
 
 class TinyStudy(Study):
     info: ClassVar[StudyInfo] = StudyInfo(
-        name="tiny", modality="fmri", kind="image", description="Planted.", citation="", licence="", where="", size="",
+        name="tiny",
+        modality="fmri",
+        kind="image",
+        description="Planted.",
+        citation="",
+        licence="",
+        where="",
+        size="",
         simulated=True,
     )
     channels: ClassVar[Mapping[str, int]] = CHANNELS
@@ -48,12 +56,16 @@ class TinyStudy(Study):
         table = {"stimulus": names, "kind": "image", "path": "", "concept": names, "text": ""}
         return Stimuli(pd.DataFrame(table))
 
-    def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
+    def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         count = self.channels[subject]
         generator = np.random.default_rng(list(self.channels).index(subject))
         sensors = Sensors(
-            names=tuple(f"E{channel}" for channel in range(count)), kinds=("voxel",) * count, sfreq=50.0, tmin=0.0,
-            unit="V", regions={"front": np.arange(count) < 3},
+            names=tuple(f"E{channel}" for channel in range(count)),
+            kinds=("voxel",) * count,
+            sfreq=50.0,
+            tmin=0.0,
+            unit="V",
+            regions={"front": np.arange(count) < 3},
         )
         shown = np.tile(np.arange(N_STIMULI), N_REPETITIONS)
         weights = generator.normal(size=(N_DIMS, count * N_TIMES))
@@ -61,9 +73,15 @@ class TinyStudy(Study):
         data = signal.reshape(len(shown), count, N_TIMES).astype(np.float32)
         windows = pd.DataFrame(
             {
-                "subject": subject, "session": "", "run": "1", "block": "all", "start": np.arange(len(shown)),
-                "length": N_TIMES, "stimulus": np.array(stimulus_names())[shown],
-                "repetition": np.repeat(np.arange(N_REPETITIONS), N_STIMULI), "onset": 0.0,
+                "subject": subject,
+                "session": "",
+                "run": "1",
+                "block": "all",
+                "start": np.arange(len(shown)),
+                "length": N_TIMES,
+                "stimulus": np.array(stimulus_names())[shown],
+                "repetition": np.repeat(np.arange(N_REPETITIONS), N_STIMULI),
+                "onset": 0.0,
             }
         )
         return Recording(subject, "fmri", {"all": Block("all", data, sensors)}, windows, simulated=True)

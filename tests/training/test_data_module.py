@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import ConfigError, DataError, LeakageError, MismatchError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.study import Study
@@ -164,8 +165,8 @@ def test_transforms_and_components_see_training_windows_only(
     class Spoilt(tiny_study_class):  # type: ignore[misc, valid-type]
         """The same study with everything but the training windows multiplied by a thousand."""
 
-        def load(self, subject: str, *, sfreq: float | None = None) -> Any:
-            recording = super().load(subject, sfreq=sfreq)
+        def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Any:
+            recording = super().load(subject, sfreq=sfreq, store=store)
             held_out = ~np.isin(recording.windows["stimulus"], [f"s{number:02d}" for number in range(N_TRAIN)])
             recording.blocks["all"].data[held_out] *= 1000
             return recording

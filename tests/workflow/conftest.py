@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.recording import Block, Recording
 from neurodecode.core.sensors import Sensors
@@ -35,8 +36,15 @@ class SmallStudy(Study):
     """Every stimulus three times, in one split whose stimuli are disjoint."""
 
     info: ClassVar[StudyInfo] = StudyInfo(
-        name="small", modality="eeg", kind="image", description="Planted.", citation="none", licence="none", where="",
-        size="", simulated=True,
+        name="small",
+        modality="eeg",
+        kind="image",
+        description="Planted.",
+        citation="none",
+        licence="none",
+        where="",
+        size="",
+        simulated=True,
     )
     n_stimuli, n_repetitions, repetitions_a_run = N_STIMULI, N_REPETITIONS, 1
     noise = 1.0
@@ -58,11 +66,14 @@ class SmallStudy(Study):
         table = {"stimulus": names, "kind": "image", "path": paths, "concept": names, "text": names}
         return Stimuli(pd.DataFrame(table), root=self.root)
 
-    def load(self, subject: str, *, sfreq: float | None = None) -> Recording:
+    def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         generator = np.random.default_rng(self.subjects().index(subject))
         sensors = Sensors(
-            names=tuple(f"E{channel}" for channel in range(N_CHANNELS)), kinds=("eeg",) * N_CHANNELS, sfreq=50.0,
-            tmin=0.0, unit="V",
+            names=tuple(f"E{channel}" for channel in range(N_CHANNELS)),
+            kinds=("eeg",) * N_CHANNELS,
+            sfreq=50.0,
+            tmin=0.0,
+            unit="V",
         )
         shown = np.tile(np.arange(self.n_stimuli), self.n_repetitions)
         weights = generator.normal(size=(N_DIMS, N_CHANNELS * N_TIMES))
@@ -72,9 +83,15 @@ class SmallStudy(Study):
         run = repetition // self.repetitions_a_run + 1
         windows = pd.DataFrame(
             {
-                "subject": subject, "session": "", "run": run.astype(str), "block": "all",
-                "start": np.arange(len(shown)), "length": N_TIMES, "stimulus": np.array(NAMES)[shown],
-                "repetition": repetition, "onset": np.arange(len(shown), dtype=float),
+                "subject": subject,
+                "session": "",
+                "run": run.astype(str),
+                "block": "all",
+                "start": np.arange(len(shown)),
+                "length": N_TIMES,
+                "stimulus": np.array(NAMES)[shown],
+                "repetition": repetition,
+                "onset": np.arange(len(shown), dtype=float),
             }
         )
         return Recording(subject, "eeg", {"all": Block("all", data, sensors)}, windows, simulated=self.info.simulated)
@@ -92,8 +109,15 @@ class RunsStudy(SmallStudy):
     """Ten stimuli that come again in every run; each run is tested once, by models of the others."""
 
     info: ClassVar[StudyInfo] = StudyInfo(
-        name="runs", modality="eeg", kind="image", description="Planted.", citation="none", licence="none", where="",
-        size="", simulated=False,
+        name="runs",
+        modality="eeg",
+        kind="image",
+        description="Planted.",
+        citation="none",
+        licence="none",
+        where="",
+        size="",
+        simulated=False,
     )
     n_stimuli, n_repetitions, repetitions_a_run = 10, 12, 2
     noise = 5.0
@@ -169,7 +193,5 @@ trainer:
         encoding="utf-8",
     )
     places = {layer: targets_folder / layer for layer in ("first", "last")}
-    train_decoder(
-        small_study, places, folder / "run", configs=[config], fold=0, seed=0, subjects=small_study.subjects
-    )
+    train_decoder(small_study, places, folder / "run", configs=[config], fold=0, seed=0, subjects=small_study.subjects)
     return folder / "run"

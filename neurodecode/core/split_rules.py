@@ -1,0 +1,123 @@
+"""The rules by which any study can be split, beside what was published for it."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.files import fingerprint
+from neurodecode.core.split import Split, leave_one_out_split, published_split
+from neurodecode.core.stimuli import Stimuli
+
+DrawnUnit = Literal["stimulus", "concept", "text", "cluster"]
+DRAWN: tuple[DrawnUnit, ...] = ("stimulus", "concept", "text", "cluster")
+LEFT_OUT = {"run": ("session", "run"), "session": ("session",), "subject": ("subject",)}
+RULES: tuple[str, ...] = (*DRAWN, *LEFT_OUT)
+TEST_SHARE, VALIDATION_SHARE = 0.1, 0.1
+
+
+def split_by_rule(
+    rule: str, windows: Mapping[str, pd.DataFrame], stimuli: Stimuli | None = None, *, seed: int = 0
+) -> Split:
+    """Split windows so that the unit which the rule names is on one side only.
+
+    Parameters
+    ----------
+    rule : str
+        ``stimulus``, ``concept``, ``text`` or ``cluster``: a tenth of the units tests and a tenth validates; drawn with
+        the seed, except that a text's side follows from its hash, so that it stays there whatever else is in the study.
+        ``run``, ``session`` or ``subject``: each is left out once, one of the others validates.
+    windows : mapping of str to pandas.DataFrame
+        Each subject's window table.
+    stimuli : Stimuli, optional
+        Gives concept, text and cluster of each stimulus where the window table does not.
+    seed : int
+        Of what is drawn.
+
+    Returns
+    -------
+    Split
+        One fold, or one a unit that is left out.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such rule.
+    DataError
+        If the unit is not known, or there are too few.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"session": "", "run": ["1", "2", "3"], "stimulus": ["a", "b", "a"]})
+    >>> split_by_rule("run", {"sub-01": table}).n_folds
+    3
+    """
+    if rule in LEFT_OUT:
+        tables = {name: table.assign(subject=name) for name, table in windows.items()}
+        return leave_one_out_split(tables, columns=LEFT_OUT[rule], unit=rule, seed=seed)
+    if rule not in DRAWN:
+        raise ConfigError(f"split: got {rule!r}, expected one of {', '.join(RULES)}")
+    units = {name: units_of(rule, table, stimuli) for name, table in windows.items()}
+    names = np.unique(np.concatenate([values[values != ""] for values in units.values()]))
+    if rule == "text":
+        parts = {str(name): _part_of_text(str(name), seed) for name in names}
+        how = f"by the hash of the text with seed {seed}"
+    else:
+        n_test, n_val = round(len(names) * TEST_SHARE), round(len(names) * VALIDATION_SHARE)
+        order = [str(name) for name in np.random.default_rng(seed).permutation(names)]
+        parts = dict.fromkeys(order, "train")
+        parts |= dict.fromkeys(order[:n_test], "test")
+        parts |= dict.fromkeys(order[n_test : n_test + n_val], "val")
+        how = f"drawn with seed {seed}"
+    if not {"train", "val", "test"} <= set(parts.values()):
+        raise DataError(f"split: {len(names)} units ({rule}) are too few to test and to validate on a tenth each")
+    tables = {name: table.assign(**{"unit of the split": units[name]}) for name, table in windows.items()}
+    text = f"a tenth of the {rule} values tests and a tenth validates, {how}"
+    return published_split(tables, parts, column="unit of the split", unit=rule, rule=text, seed=seed)
+
+
+def _part_of_text(text: str, seed: int) -> str:
+    """Place a text by its hash alone, so that it stays on its side whatever else is in the study."""
+    place = int(fingerprint([seed, text]), 16) / 16 ** len(fingerprint([seed, text]))
+    return "test" if place < TEST_SHARE else "val" if place < TEST_SHARE + VALIDATION_SHARE else "train"
+
+
+def units_of(rule: str, windows: pd.DataFrame, stimuli: Stimuli | None = None) -> NDArray[np.str_]:
+    """Name the unit of each window: a column of the window table, or of the stimuli that the windows name.
+
+    Parameters
+    ----------
+    rule : str
+        ``stimulus``, ``concept``, ``text`` or ``cluster``.
+    windows : pandas.DataFrame
+        One subject's window table.
+    stimuli : Stimuli, optional
+        The study's stimuli.
+
+    Returns
+    -------
+    ndarray of str, shape (n_windows,)
+        Empty where a window has no stimulus.
+
+    Raises
+    ------
+    DataError
+        If neither table has the column, or a stimulus has no value there.
+    """
+    shown = windows["stimulus"].astype(str)
+    if rule == "stimulus":
+        return shown.to_numpy().astype(str)
+    if rule in windows:
+        values = windows[rule].fillna("").astype(str)
+    elif stimuli is not None and rule in stimuli.table:
+        known = stimuli.table.set_index("stimulus")[rule].fillna("").astype(str)
+        values = shown.map(known).fillna("")
+    else:
+        raise DataError(f"split: neither windows nor stimuli have a column {rule!r}")
+    missing = (shown != "") & (values == "")
+    if missing.any():
+        raise DataError(f"split: the stimulus {shown[missing].iloc[0]!r} has no {rule}")
+    return values.where(shown != "", "").to_numpy().astype(str)
