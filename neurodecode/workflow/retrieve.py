@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.prepared import PreparedStudy
-from neurodecode.encoders.linear.suite import LinearSuite, fit_linear_suite
+from neurodecode.encoders.linear.fitting import fit_linear_suite
+from neurodecode.encoders.linear.suite import LinearSuite
 from neurodecode.encoders.linear.trials import TrialSet
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.ceilings import ceiling_scores, has_truth

@@ -16,6 +16,7 @@ from neurodecode.encoders.linear.encoding import (
     model_error_covariance,
     shrink_spikes,
 )
+from neurodecode.encoders.linear.fitting import fit_linear_suite
 from neurodecode.encoders.linear.fusion import Fusion, fit_fusion, standardise
 from neurodecode.encoders.linear.noise import (
     fit_whitener,
@@ -29,7 +30,6 @@ from neurodecode.encoders.linear.scoring import RULES, fit_rule, score
 from neurodecode.encoders.linear.selection import calibrated_cross_entropy, mean_reciprocal_rank, ranks, top_k
 from neurodecode.encoders.linear.stage import Stage, cross_fit, fit_stage
 from neurodecode.encoders.linear.subspace import explained, fit_subspace
-from neurodecode.encoders.linear.suite import fit_linear_suite
 from neurodecode.encoders.linear.trials import TrialSet, join
 
 Floats = NDArray[np.float64]

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, DataError, LeakageError, MismatchError
+from neurodecode.encoders.linear.fitting import fit_linear_suite
 from neurodecode.encoders.linear.ridge import fit_ridge
 from neurodecode.encoders.linear.selection import top_k, truth_index
-from neurodecode.encoders.linear.suite import LinearSuite, fit_linear_suite
+from neurodecode.encoders.linear.suite import LinearSuite
 from neurodecode.encoders.linear.trials import TrialSet, grouped_folds
 
 N_TRAIN, N_VALIDATION, N_TEST = 90, 40, 30
