@@ -6,12 +6,14 @@ import os
 import pkgutil
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from neurodecode.core.errors import ConfigError, DataError, suggestion
 from neurodecode.core.study import Study, StudyInfo
+from neurodecode.datasets.miniatures.planted import MARKER
 
 PACKAGE = "neurodecode.datasets"
 ROOT_VARIABLE = "NEURODECODE_DATA"
@@ -177,7 +179,11 @@ def open_study(name: str, root: Path | str | None = None, options: Mapping[str, 
         raise DataError(
             f"study {name}: not found under {folder}; looked for {tried}; where to get it: {kind.info.where}"
         )
-    return kind(found, **(options or {}))
+    study = kind(found, **(options or {}))
+    if (found / MARKER).is_file():
+        # A miniature of a published data set: simulated, and smaller than what is known of the original.
+        study.info = replace(study.info, simulated=True, expected={})
+    return study
 
 
 def study_options(kind: type[Study]) -> list[str]:

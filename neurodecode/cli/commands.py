@@ -33,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("First run", "quickstart", "neurodecode.cli.quickstart", "the whole way on one study, from data to report"),
     Command("Data", "studies", "neurodecode.cli.studies", "list studies and what was found of them on this machine"),
     Command("Data", "simulate", "neurodecode.cli.simulate", "write a simulated study with known ground truth"),
+    Command("Data", "miniature", "neurodecode.cli.miniature", "write a small simulated copy of a published study"),
     Command("Data", "prepare", "neurodecode.cli.prepare", "read a study, check it, write its cache and split"),
     Command("Data", "embed", "neurodecode.cli.embed", "compute the targets of a study's stimuli"),
     Command("Training", "fit", "neurodecode.cli.lightning", "train a model", lightning=True),
