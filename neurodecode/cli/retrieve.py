@@ -54,6 +54,7 @@ def run(
     from neurodecode.workflow.quickstart import REASON_NO_TRUTH
     from neurodecode.workflow.records import build_results, curve_records, retrieval_records
     from neurodecode.workflow.retrieve import SHUFFLED, Retrieval, rank_study, with_ceilings, with_controls
+    from neurodecode.workflow.spaces import Workspace
     from neurodecode.workflow.summary import results_table
     from neurodecode.workflow.write import write_all
 
@@ -85,7 +86,8 @@ def run(
     def tell(text: str) -> None:
         console.print(f"Ranking: {text}")
 
-    retrieval = rank_study(prepared, bank, decode=decode, seed=seed, subjects=wanted, progress=tell)
+    keep = Workspace(output).models(prepared.name)
+    retrieval = rank_study(prepared, bank, decode=decode, seed=seed, subjects=wanted, keep=keep, progress=tell)
     tables = with_controls(retrieval.tables, None, seed=seed)
     if data is not None:
         tables = with_ceilings(Retrieval(tables, retrieval.chosen, retrieval.reports, retrieval.models), prepared, data)

@@ -156,7 +156,8 @@ def run_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
     with timed("train", "Training: one network for all subjects"):
         decode = train_all(prepared, space, targets, plan, subjects, shuffled=False)
     with timed("rank", "Retrieval: ridge, encoding model, network, their fusion"):
-        retrieval = rank_study(prepared, bank, decode=decode, seed=plan.seed, subjects=subjects)
+        keep = space.models(prepared.name)
+        retrieval = rank_study(prepared, bank, decode=decode, seed=plan.seed, subjects=subjects, keep=keep)
     with timed("shuffled", "Control: everything again on shuffled pairs"):
         shuffled = rank_shuffled(prepared, space, bank, targets, plan)
     with timed("records", "Scores: intervals, nulls, ceilings, repetition curve"):
@@ -275,6 +276,7 @@ def rank_shuffled(
             seed=plan.seed,
             subjects=list(subjects),
             folds=[fold],
+            keep=space.models(prepared.name, shuffled=True),
         )
         for fold in range(prepared.split.n_folds)
         if any(is_tested(prepared, subject, fold) for subject in subjects)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.encoders.linear.fitting import fit_linear_suite
+from neurodecode.encoders.linear.kept import kept_linear_suite
 from neurodecode.encoders.linear.suite import LinearSuite
 from neurodecode.encoders.linear.trials import TrialSet
 from neurodecode.workflow.bank import TargetBank
@@ -90,7 +91,14 @@ class Retrieval:
 
 
 def fit_fold(
-    prepared: PreparedStudy, bank: TargetBank, subject: str, fold: int, *, decode: Decode | None, seed: int
+    prepared: PreparedStudy,
+    bank: TargetBank,
+    subject: str,
+    fold: int,
+    *,
+    decode: Decode | None,
+    seed: int,
+    keep: Path | None = None,
 ) -> FoldModels:
     """Fit the linear models of one subject and fold, and fit in the trained network by its validation predictions.
 
@@ -108,6 +116,9 @@ def fit_fold(
         A network trained on the same fold.
     seed : int
         Seed of inner folds.
+    keep : Path, optional
+        Folder of the study's models (``models/<study>`` of a run), in which the linear models are kept; they are read
+        from there if they were fitted before from the very same data.
 
     Returns
     -------
@@ -117,7 +128,11 @@ def fit_fold(
     items = fold_items(prepared, subject, fold=fold)
     known = sorted({*items.train.stimulus.tolist(), *items.validation.stimulus.tolist()})
     external = None if decode is None else decode(fold, subject, items.validation.averaged().signals)
-    suite = fit_linear_suite(items.train, items.validation, bank.rows(known), known, decoder=external, seed=seed)
+    data = (items.train, items.validation, bank.rows(known), known)
+    if keep is None:
+        suite = fit_linear_suite(*data, decoder=external, seed=seed)
+    else:
+        suite = kept_linear_suite(keep / f"fold{fold}" / "linear" / subject, *data, decoder=external, seed=seed)
     return FoldModels(suite, decode, subject, fold, items)
 
 
@@ -129,13 +144,14 @@ def rank_study(
     seed: int,
     subjects: list[str] | None = None,
     folds: list[int] | None = None,
+    keep: Path | None = None,
     progress: Progress = lambda text: None,
 ) -> Retrieval:
     """Fit all models on every fold and rank the test items.
 
     Parameters
     ----------
-    prepared, bank, decode, seed
+    prepared, bank, decode, seed, keep
         As in `fit_fold`.
     subjects : list of str, optional
         All by default.
@@ -163,7 +179,7 @@ def rank_study(
             if not is_tested(prepared, subject, fold):
                 continue
             progress(f"{subject}, fold {fold + 1} of {len(numbers)}" if len(numbers) > 1 else subject)
-            fitted = fit_fold(prepared, bank, subject, fold, decode=decode, seed=seed)
+            fitted = fit_fold(prepared, bank, subject, fold, decode=decode, seed=seed, keep=keep)
             scores = fitted.score(fitted.items.test, vectors)
             scores[CHOSEN] = scores[fitted.suite.chosen]
             for model, matrix in scores.items():

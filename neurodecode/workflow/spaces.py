@@ -33,6 +33,10 @@ class Workspace:
         """Give the folder of a study's targets, one folder a layer."""
         return self.root / "targets" / study
 
+    def models(self, study: str, *, shuffled: bool = False) -> Path:
+        """Give the folder of all that was trained on a study."""
+        return self.root / "models" / (f"{study}-shuffled" if shuffled else study)
+
     def model(self, study: str, fold: int, *, shuffled: bool = False) -> Path:
         """Give the folder of what was trained on one fold."""
-        return self.root / "models" / (f"{study}-shuffled" if shuffled else study) / f"fold{fold}"
+        return self.models(study, shuffled=shuffled) / f"fold{fold}"

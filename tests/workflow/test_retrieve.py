@@ -123,3 +123,22 @@ def test_arguments_that_cannot_work_are_named(
             retrieve.run(small_study.folder, targets_folder, subjects=wanted)
     with pytest.raises(DataError, match="not a prepared study"):
         retrieve.run(tmp_path, targets_folder)
+
+
+def test_kept_models_rank_bit_for_bit_as_fitted_ones(
+    runs_study: PreparedStudy, bank: TargetBank, of_runs: Retrieval, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = rank_study(runs_study, bank, decode=None, seed=0, subjects=["sub-01"], keep=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"fold{fold}" for fold in range(6)]
+
+    def never(*args: object, **options: object) -> None:
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr("neurodecode.encoders.linear.kept.fit_linear_suite", never)
+    second = rank_study(runs_study, bank, decode=None, seed=0, subjects=["sub-01"], keep=tmp_path)
+    for found in (first, second):
+        assert found.chosen == of_runs.chosen
+        assert found.reports == of_runs.reports
+        assert list(found.tables.scores) == list(of_runs.tables.scores)
+        for key, matrix in of_runs.tables.scores.items():
+            np.testing.assert_array_equal(found.tables.scores[key], matrix)
