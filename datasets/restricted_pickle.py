@@ -4,321 +4,18 @@ Large arrays are not read at all but mapped where they lie in the file. Three co
 (whatever its name ends in), an ``.npy`` file that holds one object, and the archive that ``torch.save`` writes.
 """
 
-import codecs
-import math
 import os
-import pickle
-import pickletools
-import re
-import tempfile
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
+from neurodecode.datasets.pickle_opcodes import LAZY_BYTES, PickleReader, Refused, Source
 
 Container = Literal["npy", "pickle", "zip", ""]
-# Strings of bytes from here on stay in the file; anything else that claims to be larger than the second is refused.
-LAZY_BYTES = 1 << 16
-LARGEST_READ = 1 << 28
-LONGEST_LINE = 1 << 16
-PIECE = 1 << 23
-_DTYPE = re.compile(r"[biufc]\d{1,2}|[SU]\d{1,9}|O8?")
-_NUMPY = re.compile(r"numpy\.(?:_?core)\.(multiarray|numeric)")
-# Opcodes that push data, build containers or call one of the few functions below; `BUILD` and `REDUCE` are our own.
-_ALLOWED = (
-    "PROTO STOP FRAME MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT "
-    "BINFLOAT BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 BINUNICODE SHORT_BINUNICODE "
-    "BINUNICODE8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM "
-    "SETITEMS EMPTY_SET ADDITEMS FROZENSET MEMOIZE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL "
-    "REDUCE BUILD"
-).split()
 _ADMITTED = "only arrays, numbers, text and plain containers are admitted"
-
-
-@dataclass(frozen=True)
-class _Payload:
-    """A string that was left in the file: where it lies, how long it is, whether it is bytes written as text."""
-
-    offset: int
-    length: int
-    as_text: bool
-
-
-@dataclass
-class _Blank:
-    """An array or a data type whose state is still to come."""
-
-    kind: Literal["array", "dtype"]
-    code: str = ""
-    value: Any = None
-
-
-@dataclass(frozen=True)
-class _Function:
-    """One of the functions that a pickle may name, in our own version."""
-
-    name: str
-    call: Callable[..., Any]
-
-
-class _Refused(Exception):
-    """Something in a pickle that is not admitted, in words."""
-
-
-class _Source:
-    """A stretch of a file that cannot be read beyond its end, nor in unreasonable pieces."""
-
-    def __init__(self, file: IO[bytes], end: int) -> None:
-        self.file, self.end = file, end
-
-    def left(self) -> int:
-        return self.end - self.file.tell()
-
-    def read(self, size: int) -> bytes:
-        if size < 0 or size > self.left():
-            raise EOFError
-        if size > LARGEST_READ:
-            raise _Refused(f"a value of {size} bytes that is not an array")
-        return self.file.read(size)
-
-    def readinto(self, buffer: bytearray) -> int:
-        buffer[:] = self.read(len(buffer))
-        return len(buffer)
-
-    def readline(self) -> bytes:
-        line = self.file.readline(min(self.left(), LONGEST_LINE))
-        if not line.endswith(b"\n"):
-            raise EOFError
-        return line
-
-
-class _Opcodes(dict[int, Callable[[Any], None]]):
-    """What is done for each opcode that is admitted; any other is refused by its name."""
-
-    def __missing__(self, code: int) -> Callable[[Any], None]:
-        known = pickletools.code2op.get(chr(code))  # type: ignore[attr-defined]
-        raise _Refused(f"the opcode {known.name if known else hex(code)}")
-
-
-class _Reader(pickle._Unpickler):  # type: ignore[name-defined,misc]
-    """The interpreter of the standard library with most of its opcodes taken out."""
-
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = _Opcodes()
-
-    def __init__(self, source: _Source, path: Path, scratch: Path | None) -> None:
-        # Strings of Python 2 were bytes: as Latin-1 each character is one of them.
-        super().__init__(source, encoding="latin1")
-        self.source, self.path, self.scratch = source, path, scratch
-        self.blanks = 0
-        self.unread: set[int] = set()
-
-    def find_class(self, module: str, name: str) -> Any:
-        if _NUMPY.fullmatch(module):
-            module = f"numpy:{module.rpartition('.')[2]}"
-        known: dict[tuple[str, str], Any] = {
-            ("numpy", "ndarray"): "numpy.ndarray",
-            ("numpy", "dtype"): _Function("dtype", self._dtype),
-            ("numpy:multiarray", "_reconstruct"): _Function("_reconstruct", self._reconstruct),
-            ("numpy:multiarray", "scalar"): _Function("scalar", _scalar),
-            ("numpy:numeric", "_frombuffer"): _Function("_frombuffer", self._frombuffer),
-            ("_codecs", "encode"): _Function("encode", _encode),
-            ("collections", "OrderedDict"): _Function("OrderedDict", lambda *pairs: dict(*pairs)),
-        }
-        for builtins in ("builtins", "__builtin__"):
-            known |= {(builtins, kind.__name__): _Function(kind.__name__, _collect(kind)) for kind in _PLAIN}
-        if (module, name) not in known:
-            shown = module.replace("numpy:", "numpy.core.")
-            raise _Refused(f"the global {f'{shown}.{name}'!r}")
-        return known[module, name]
-
-    def _dtype(self, code: Any, *flags: Any) -> _Blank:
-        if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-            raise _Refused(f"the data type {code!r}")
-        self.blanks += 1
-        return _Blank("dtype", code)
-
-    def _reconstruct(self, kind: Any, shape: Any, code: Any) -> _Blank:
-        if kind != "numpy.ndarray":
-            raise _Refused(f"an array of the kind {kind!r}")
-        self.blanks += 1
-        return _Blank("array")
-
-    def _frombuffer(self, data: Any, dtype: Any, shape: Any, order: Any = "C", axes: Any = None) -> NDArray[Any]:
-        array = self._array(data, dtype, shape, fortran=order == "F")
-        return array.transpose(axes) if order == "K" and axes is not None else array
-
-    def _array(self, data: Any, dtype: Any, shape: Any, *, fortran: bool) -> NDArray[Any]:
-        if not isinstance(dtype, np.dtype) or not isinstance(shape, tuple):
-            raise _Refused(f"an array of type {dtype!r} and shape {shape!r}")
-        if not all(isinstance(size, int) and 0 <= size < 1 << 48 for size in shape) or len(shape) > 32:
-            raise _Refused(f"an array of shape {shape!r}")
-        order: Literal["F", "C"] = "F" if fortran else "C"
-        if dtype.hasobject:
-            if not isinstance(data, list) or len(data) != math.prod(shape):
-                raise _Refused(f"an array of {shape} objects without as many of them")
-            objects = np.empty(len(data), dtype=object)
-            for index, value in enumerate(data):
-                objects[index] = value
-            return objects.reshape(shape, order=order)
-        size = math.prod(shape) * dtype.itemsize
-        if isinstance(data, _Payload):
-            self.unread.discard(data.offset)
-            return _mapped(data, self.path, dtype, shape, order, size, self.scratch)
-        content = data.encode("latin1") if isinstance(data, str) else bytes(data)
-        if len(content) != size:
-            raise _Refused(f"an array of {len(content)} bytes where {dtype} of shape {shape} needs {size}")
-        return np.frombuffer(content, dtype=dtype, count=math.prod(shape)).reshape(shape, order=order)
-
-    def load_frame(self) -> None:
-        # Frames only group what follows; what they hold is read where it lies.
-        if int.from_bytes(self.read(8), "little") > self.source.left():
-            raise EOFError
-
-    def load_string(self, width: int, *, as_text: bool) -> None:
-        """Push a string, or skip a long one and push a note of where it lies."""
-        length = int.from_bytes(self.read(width), "little")
-        if length < LAZY_BYTES:
-            content = self.read(length)
-            self.append(content.decode("utf-8", "surrogatepass") if as_text else content)
-            return
-        if length > self.source.left():
-            raise EOFError
-        self.unread.add(self.source.file.tell())
-        self.append(_Payload(self.source.file.tell(), length, as_text))
-        self.source.file.seek(length, os.SEEK_CUR)
-
-    def load_dup(self) -> None:
-        if isinstance(self.stack[-1], _Blank):
-            raise _Refused("an array used before it is complete")
-        self.append(self.stack[-1])
-
-    def load_reduce(self) -> None:
-        arguments = self.stack.pop()
-        function = self.stack[-1]
-        if not isinstance(function, _Function) or not isinstance(arguments, tuple):
-            raise _Refused(f"a call of {type(function).__name__!r}")
-        self.stack[-1] = function.call(*arguments)
-
-    def load_build(self) -> None:
-        state = self.stack.pop()
-        blank = self.stack[-1]
-        if not isinstance(blank, _Blank) or blank.value is not None or not isinstance(state, tuple):
-            raise _Refused(f"a state for a {type(blank).__name__!r}")
-        if blank.kind == "dtype":
-            blank.value = _dtype_of(blank.code, state)
-        else:
-            if len(state) != 5:
-                raise _Refused(f"an array with a state of {len(state)} parts, expected 5")
-            blank.value = self._array(state[4], state[2], state[1], fortran=bool(state[3]))
-        self.blanks -= 1
-        self.stack[-1] = blank.value
-
-    def load_from_memo(self, index: int) -> None:
-        value = self.memo[index]
-        if isinstance(value, _Blank):
-            if value.value is None:
-                raise _Refused("an array used before it is complete")
-            value = value.value
-        self.append(value)
-
-
-for _name in _ALLOWED:
-    _code = getattr(pickle, _name)[0]
-    _Reader.dispatch[_code] = pickle._Unpickler.dispatch[_code]  # type: ignore[attr-defined]
-_OWN: dict[bytes, Callable[[_Reader], None]] = {
-    pickle.FRAME: _Reader.load_frame,
-    pickle.DUP: _Reader.load_dup,
-    pickle.REDUCE: _Reader.load_reduce,
-    pickle.BUILD: _Reader.load_build,
-    pickle.BINBYTES: lambda reader: reader.load_string(4, as_text=False),
-    pickle.BINBYTES8: lambda reader: reader.load_string(8, as_text=False),
-    pickle.BYTEARRAY8: lambda reader: reader.load_string(8, as_text=False),
-    pickle.BINSTRING: lambda reader: reader.load_string(4, as_text=False),
-    pickle.BINUNICODE: lambda reader: reader.load_string(4, as_text=True),
-    pickle.BINUNICODE8: lambda reader: reader.load_string(8, as_text=True),
-    pickle.GET: lambda reader: reader.load_from_memo(int(reader.readline())),
-    pickle.BINGET: lambda reader: reader.load_from_memo(reader.read(1)[0]),
-    pickle.LONG_BINGET: lambda reader: reader.load_from_memo(int.from_bytes(reader.read(4), "little")),
-}
-_Reader.dispatch.update({opcode[0]: method for opcode, method in _OWN.items()})
-
-
-_PLAIN = (set, frozenset, bytes, bytearray, complex)
-
-
-def _collect(kind: type) -> Callable[..., Any]:
-    def build(*arguments: Any) -> Any:
-        if kind is complex:
-            return complex(*arguments)
-        # bytes(10**12) would be a call that only takes memory; protocol 2 writes bytes as text.
-        first = arguments[0] if arguments else ()
-        if not isinstance(first, str | bytes | bytearray | list | tuple):
-            raise _Refused(f"{kind.__name__} made from {type(first).__name__!r}")
-        return kind(first.encode("latin1") if isinstance(first, str) else first)
-
-    return build
-
-
-def _encode(text: Any, encoding: Any = "latin1") -> Any:
-    """Turn text back into the bytes that protocol 2 wrote as text."""
-    if encoding not in ("latin1", "latin-1") or not isinstance(text, str | _Payload):
-        raise _Refused(f"text encoded as {encoding!r}")
-    return text if isinstance(text, _Payload) else text.encode("latin1")
-
-
-def _scalar(dtype: Any, content: Any) -> Any:
-    if not isinstance(dtype, np.dtype) or dtype.hasobject or not isinstance(content, bytes | str):
-        raise _Refused(f"a number of type {dtype!r}")
-    content = content.encode("latin1") if isinstance(content, str) else content
-    if len(content) != dtype.itemsize:
-        raise _Refused(f"a number of {len(content)} bytes where {dtype} needs {dtype.itemsize}")
-    return np.frombuffer(content, dtype=dtype)[0]
-
-
-def _dtype_of(code: str, state: tuple[Any, ...]) -> "np.dtype[Any]":
-    """Make a data type from its code and byte order; structured types are not admitted."""
-    if len(state) < 5 or state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
-        raise _Refused(f"the data type {code!r} with fields or an unknown byte order")
-    dtype = np.dtype(code)
-    if dtype.itemsize == 0:
-        raise _Refused(f"the data type {code!r}")
-    return dtype if state[1] == "|" else dtype.newbyteorder(state[1])
-
-
-def _mapped(
-    data: _Payload,
-    path: Path,
-    dtype: "np.dtype[Any]",
-    shape: tuple[int, ...],
-    order: Literal["F", "C"],
-    size: int,
-    scratch: Path | None,
-) -> NDArray[Any]:
-    """Map an array in its file; one that was written as text is first turned back, in a file that has no name."""
-    if not data.as_text:
-        if data.length != size:
-            raise _Refused(f"an array of {data.length} bytes where {dtype} of shape {shape} needs {size}")
-        return np.memmap(path, dtype=dtype, mode="r", offset=data.offset, shape=shape, order=order)
-    decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
-    with path.open("rb") as source, tempfile.TemporaryFile(dir=scratch) as copy:
-        source.seek(data.offset)
-        left = data.length
-        while left:
-            piece = source.read(min(left, PIECE))
-            if not piece:
-                raise EOFError
-            left -= len(piece)
-            copy.write(decoder.decode(piece, final=left == 0).encode("latin1"))
-        if copy.tell() != size:
-            raise _Refused(f"an array of {copy.tell()} bytes where {dtype} of shape {shape} needs {size}")
-        copy.flush()
-        return np.memmap(copy, dtype=dtype, mode="r", shape=shape, order=order)
 
 
 def container_of(path: Path) -> Container:
@@ -341,6 +38,7 @@ def container_of(path: Path) -> Container:
 
     Examples
     --------
+    >>> import pickle, tempfile
     >>> path = Path(tempfile.mkdtemp()) / "preprocessed_eeg_training.npy"
     >>> _ = path.write_bytes(pickle.dumps({"times": [0.0]}))
     >>> container_of(path)
@@ -383,6 +81,7 @@ def read_pickle(path: Path, *, scratch: Path | None = None) -> Any:
 
     Examples
     --------
+    >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "data.npy"
     >>> np.save(path, np.array({"eeg": np.zeros((300, 100)), "sfreq": 1000}, dtype=object))
     >>> content = read_pickle(path)
@@ -402,15 +101,15 @@ def read_pickle(path: Path, *, scratch: Path | None = None) -> Any:
                     return np.lib.format.open_memmap(path, mode="r")
                 begin = file.tell()
             file.seek(begin)
-            reader = _Reader(_Source(file, end), path, scratch)
+            reader = PickleReader(Source(file, end), path, scratch)
             value = reader.load()
             if reader.blanks:
-                raise _Refused("an array without content")
+                raise Refused("an array without content")
             if reader.unread:
-                raise _Refused(f"a text of {LAZY_BYTES} bytes or more that is no array")
+                raise Refused(f"a text of {LAZY_BYTES} bytes or more that is no array")
     except DataError:
         raise
-    except _Refused as error:
+    except Refused as error:
         raise DataError(f"{path}: holds {error}; {_ADMITTED}") from None
     except EOFError:
         raise DataError(f"{path}: ends in the middle of a value; the file is cut") from None

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodecode.core.errors import DataError
-from neurodecode.datasets.restricted_pickle import LAZY_BYTES, container_of, read_pickle
+from neurodecode.datasets.pickle_opcodes import LAZY_BYTES
+from neurodecode.datasets.restricted_pickle import container_of, read_pickle
 
 LARGE = np.random.default_rng(0).normal(size=(5, 40, 100))
 EXAMPLE: dict[str, Any] = {
