@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from neurodecode.core.errors import DataError
-
-# A member that unpacks to more than this is refused: a small archive may hold a disk full of zeros.
-LARGEST_MEMBER = 256 * 2**20
+from neurodecode.core.tar_files import LARGEST_MEMBER, checked_members
 
 
 def read_tar(path: Path, *, suffix: str, largest: int = LARGEST_MEMBER) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -38,18 +36,8 @@ def read_tar(path: Path, *, suffix: str, largest: int = LARGEST_MEMBER) -> Itera
     """
     try:
         with tarfile.open(path, "r:*") as archive:
-            for member in archive:
+            for member in checked_members(archive, path, largest=largest):
                 name = PurePosixPath(member.name)
-                if name.is_absolute() or ".." in name.parts:
-                    raise DataError(f"{path}: member {member.name!r} leaves the archive's folder")
-                if member.isdir():
-                    continue
-                if not member.isfile():
-                    raise DataError(f"{path}: member {member.name!r} is a link or a device, expected a plain file")
-                if member.size > largest:
-                    raise DataError(
-                        f"{path}: member {member.name!r} has {member.size} bytes, expected at most {largest}"
-                    )
                 if name.suffix == suffix:
                     file = archive.extractfile(member)
                     content = b"" if file is None else file.read()

@@ -1,12 +1,18 @@
 """What was shown or played: one row a stimulus."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import read_table, write_table
+from neurodecode.core.pictures import digest_of_picture, read_picture, split_reference
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 STIMULUS_COLUMNS = ("stimulus", "kind", "path", "concept", "text")
 STIMULUS_KINDS = ("image", "speech", "word", "video")
@@ -20,7 +26,8 @@ class Stimuli:
     ----------
     table : pandas.DataFrame
         Columns `STIMULUS_COLUMNS` and what the study adds; all five are strings, empty where unknown. `path` is
-        relative to `root`.
+        relative to `root`; it may name a place within an HDF5 file or a tar archive, as `neurodecode.core.pictures`
+        reads it.
     root : Path, optional
         The folder that paths are relative to.
 
@@ -61,22 +68,40 @@ class Stimuli:
         """List the identifiers, in table order."""
         return [str(name) for name in self.table["stimulus"]]
 
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        """The row of each identifier: tables have tens of thousands of rows."""
+        return {name: position for position, name in enumerate(self.names)}
+
     def get(self, stimulus: str) -> "pd.Series[str]":
         """Give one stimulus' row, or raise a DataError that names it."""
-        rows = self.table[self.table["stimulus"] == stimulus]
-        if rows.empty:
+        if stimulus not in self._positions:
             raise DataError(f"stimulus {stimulus!r} is not among the {len(self)} stimuli of the study")
-        return rows.iloc[0]
+        return self.table.iloc[self._positions[stimulus]]
 
     def file(self, stimulus: str) -> Path:
-        """Give the file of a stimulus, or raise a DataError that names it where there is none."""
-        relative = str(self.get(stimulus)["path"])
-        if not relative or self.root is None:
-            raise DataError(f"stimulus {stimulus!r} has no file")
-        path = self.root / relative
+        """Give the file that holds a stimulus, or raise a DataError that names the stimulus where there is none."""
+        root, reference = self._reference(stimulus)
+        path = root / split_reference(reference)[0]
         if not path.is_file():
             raise DataError(f"{path}: the file of stimulus {stimulus!r} is missing")
         return path
+
+    def picture(self, stimulus: str) -> "Image.Image":
+        """Read the picture of a stimulus, or raise a DataError that names it."""
+        self.file(stimulus)
+        return read_picture(*self._reference(stimulus))
+
+    def content(self, stimulus: str) -> str:
+        """Compute the SHA-256 of what is stored of a stimulus: its file, or its place in the file that holds it."""
+        self.file(stimulus)
+        return digest_of_picture(*self._reference(stimulus))
+
+    def _reference(self, stimulus: str) -> tuple[Path, str]:
+        reference = str(self.get(stimulus)["path"])
+        if not reference or self.root is None:
+            raise DataError(f"stimulus {stimulus!r} has no file")
+        return self.root, reference
 
     def save(self, path: Path) -> None:
         """Write the table as CSV, atomically."""

@@ -17,7 +17,6 @@ from neurodecode.core.files import (
     folder_lock,
     read_json,
     read_table,
-    sha256_of_file,
     write_json,
     write_table,
 )
@@ -111,23 +110,8 @@ def extract_study_targets(
         raise DataError(
             f"stimulus {not_pictures[0]!r} is a {kind}, but {encoder.name} encodes pictures; expected a text encoder"
         )
-    files = {name: stimuli.file(name) for name in stimuli.names}
-    contents = {name: sha256_of_file(path) for name, path in files.items()}
-    return extract_targets(
-        stimuli.names, lambda name: load_picture(files[name]), encoder, folder, contents=contents, shard_size=shard_size
-    )
-
-
-def load_picture(path: Path) -> Image.Image:
-    """Read a picture whole, or raise a DataError that names its file."""
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not readable as a picture ({str(error).splitlines()[0][:120]})") from None
+    contents = {name: stimuli.content(name) for name in stimuli.names}
+    return extract_targets(stimuli.names, stimuli.picture, encoder, folder, contents=contents, shard_size=shard_size)
 
 
 def extract_targets(

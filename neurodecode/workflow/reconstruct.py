@@ -16,7 +16,6 @@ from neurodecode.evaluation.picture_metrics import FeatureFunction
 from neurodecode.evaluation.pictures import Pictures
 from neurodecode.generators.base import require_space
 from neurodecode.generators.openmoji_pipeline import BuiltInGenerator
-from neurodecode.training.targets_extraction import load_picture
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.items import Items
 from neurodecode.workflow.retrieve import Decode
@@ -70,7 +69,7 @@ def true_pictures(prepared: PreparedStudy, stimuli: Sequence[str], size: int) ->
     table = prepared.stimuli
     made = np.empty((len(stimuli), size, size, 3), dtype=np.uint8)
     for row, stimulus in enumerate(stimuli):
-        picture = load_picture(table.file(stimulus)).convert("RGBA")
+        picture = table.picture(stimulus).convert("RGBA")
         ground = Image.new("RGBA", picture.size, "white")
         ground.alpha_composite(picture)
         made[row] = np.asarray(ground.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))

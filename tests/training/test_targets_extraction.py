@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from neurodecode.core.errors import DataError, MismatchError
+from neurodecode.core.pictures import load_picture
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.targets import Targets
 from neurodecode.encoders.stimulus.catalogue import build_stimulus_encoder
@@ -19,7 +20,6 @@ from neurodecode.training.targets_extraction import (
     extract_study_targets,
     extract_targets,
     listed_layers,
-    load_picture,
     target_space,
 )
 
