@@ -1,42 +1,37 @@
 """Fit ridge, encoding model and their fusion for one subject and fold: on training, with choices by validation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from neurodecode.core.errors import DataError, LeakageError, MismatchError
-from neurodecode.encoders.linear.bank import Bank, check_bank, rows_of, take_rows
+from neurodecode.encoders.linear.bank import Bank, check_bank
 from neurodecode.encoders.linear.choice import Choice, choose
-from neurodecode.encoders.linear.embedding_rule import EmbeddingRule, fit_embedding_rule
-from neurodecode.encoders.linear.encoding import ENCODING_RULES, encoding_scores
+from neurodecode.encoders.linear.evidence import (
+    RIDGE_RULES,
+    Borrowed,
+    cross_fitted_stage,
+    decoder_evidence,
+    evidence_of,
+    inner_evidence,
+    ridge_rules_of,
+    rule_name,
+)
 from neurodecode.encoders.linear.fusion import Fusion, fit_fusion
-from neurodecode.encoders.linear.scoring import Rule, fit_rule, score
-from neurodecode.encoders.linear.selection import Indices, calibrated_cross_entropy, truth_index
-from neurodecode.encoders.linear.stage import HeldOut, Stage, cross_fit, fit_stage, move
+from neurodecode.encoders.linear.selection import Indices, calibrated_cross_entropy
+from neurodecode.encoders.linear.stage import fit_stage, move
 from neurodecode.encoders.linear.suite import LinearSuite
-from neurodecode.encoders.linear.trials import Strings, TrialSet, grouped_folds, join
+from neurodecode.encoders.linear.trials import TrialSet, join
 
 Floats = NDArray[np.float64]
 
 # Most complete model first: it is taken unless another is better by more than one standard error.
 ENCODING_PREFERENCE = ("likelihood", "noise_likelihood", "correlation")
-RIDGE_RULES = (("density_ratio", 20), ("density_ratio", 10), ("density_ratio", 40), ("gaussian", 20), ("cosine", 0),
-               ("correlation", 0))  # fmt: skip
-FOLDS = 4
-MOST_INNER_FOLDS = 12
 FEW_UNITS = 30
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """Scores of queries that were not trained on, by every rule, and the right answers."""
-
-    ridge: dict[str, Floats]
-    encoding: dict[str, Floats]
-    truth: Indices
 
 
 def fit_linear_suite(
@@ -90,6 +85,23 @@ def fit_linear_suite(
     DataError, MismatchError
         If sets, bank and decoder do not fit.
     """
+    # Decompositions of this size gain nothing from a second thread, and on a busy machine threads that wait for each
+    # other take four times as long. One thread also gives the same last digits whatever the number of cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _fit(train, validation, bank, names, decoder, shape, noise_kind, single_queries, seed)
+
+
+def _fit(
+    train: TrialSet,
+    validation: TrialSet | None,
+    bank: Bank,
+    names: Sequence[str],
+    decoder: Bank | None,
+    shape: tuple[int, int] | None,
+    noise_kind: str,
+    single_queries: bool,
+    seed: int,
+) -> LinearSuite:
     check_bank(bank)
     stimuli = np.asarray(names, dtype=np.str_)
     if shape is not None and train.shape != tuple(shape):
@@ -102,24 +114,24 @@ def fit_linear_suite(
         everything = join([train, validation])
     repeated = validation is not None and bool(np.intersect1d(train.stimulus, validation.stimulus).size)
     inner = validation is None or repeated or len(np.unique(validation.group)) < FEW_UNITS
-    borrowed: _Borrowed | None = None
+    borrowed: Borrowed | None = None
     if inner:
-        stage, held_out = _cross_fitted_stage(everything, bank, stimuli, noise_kind, seed)
-        evidence = _inner_evidence(everything, bank, stimuli, noise_kind, single_queries, seed)
-        ridge_rules = _ridge_rules(stage, held_out, seed)
+        stage, held_out = cross_fitted_stage(everything, bank, stimuli, noise_kind, seed)
+        evidence = inner_evidence(everything, bank, stimuli, noise_kind, single_queries, seed)
+        ridge_rules = ridge_rules_of(stage, held_out, seed)
         method = "inner folds that leave out whole units"
     else:
         assert validation is not None
-        first, first_held_out = _cross_fitted_stage(train, bank, stimuli, noise_kind, seed)
+        first, first_held_out = cross_fitted_stage(train, bank, stimuli, noise_kind, seed)
         queries = validation.averaged()
         gallery = np.unique(queries.stimulus)
-        evidence = _evidence(first, first_held_out, queries, bank, stimuli, gallery, seed)
-        borrowed = _Borrowed(first, _ridge_rules(first, first_held_out, seed))
+        evidence = evidence_of(first, first_held_out, queries, bank, stimuli, gallery, seed)
+        borrowed = Borrowed(first, ridge_rules_of(first, first_held_out, seed))
         stage = fit_stage(everything, bank, stimuli, noise_kind=noise_kind, seed=seed)
         stage, held_out = move(first, stage, first_held_out)
-        ridge_rules = _ridge_rules(stage, held_out, seed)
+        ridge_rules = ridge_rules_of(stage, held_out, seed)
         method = "validation stimuli ranked among validation stimuli; then refitted on training and validation"
-    ridge = choose(evidence.ridge, evidence.truth, [_rule_name(*rule) for rule in RIDGE_RULES])
+    ridge = choose(evidence.ridge, evidence.truth, [rule_name(*rule) for rule in RIDGE_RULES])
     encoding = choose(evidence.encoding, evidence.truth, ENCODING_PREFERENCE)
     members = {"ridge": evidence.ridge[ridge.name], "encoding": evidence.encoding[encoding.name]}
     suite = LinearSuite(stage, ridge_rules[ridge.name], encoding.name, Fusion({}), "fused")
@@ -128,7 +140,7 @@ def fit_linear_suite(
     if decoder is not None:
         if validation is None:
             raise MismatchError("decoder: got predicted embeddings but no validation set, expected both")
-        rule, choices["decoder"], scores, truth = _decoder_evidence(
+        rule, choices["decoder"], scores, truth = decoder_evidence(
             decoder, validation, train, bank, stimuli, borrowed, seed
         )
         suite = replace(suite, decoder_rule=ridge_rules[rule] if isinstance(rule, str) else rule)
@@ -173,123 +185,3 @@ def _finish(
         "ridge_penalties": [float(value) for value in np.quantile(stage.ridge.penalties, [0, 0.25, 0.5, 0.75, 1])],
     }
     return replace(suite, fusion=fusion, chosen=chosen, notes=notes)
-
-
-def _rule_name(kind: str, rank: int) -> str:
-    return f"{kind}_{rank}" if rank else kind
-
-
-def _cross_fitted_stage(
-    trials: TrialSet, bank: Bank, names: Strings, noise_kind: str, seed: int
-) -> tuple[Stage, HeldOut]:
-    stage = fit_stage(trials, bank, names, noise_kind=noise_kind, seed=seed)
-    return cross_fit(stage, trials, bank, names, n_folds=FOLDS, noise_kind=noise_kind, seed=seed)
-
-
-def _ridge_rules(stage: Stage, held_out: HeldOut, seed: int) -> dict[str, Rule]:
-    """Every rule for ridge predictions, by the name of the wanted rank, fitted on held-out predictions."""
-    noise, grams = stage.ridge.trial_noise(), stage.components.grams()
-    return {
-        _rule_name(kind, rank): fit_rule(
-            kind,
-            held_out.predictions,
-            held_out.truths,
-            held_out.groups,
-            rank=rank,
-            grams=grams,
-            repetitions=stage.repetitions,
-            trial_noise=noise,
-            seed=seed,
-        )
-        for kind, rank in RIDGE_RULES
-    }
-
-
-def _evidence(
-    stage: Stage, held_out: HeldOut, queries: TrialSet, bank: Bank, names: Strings, gallery: Strings, seed: int
-) -> _Evidence:
-    """Score queries among a gallery by every rule of both models."""
-    candidates = take_rows(bank, rows_of(gallery, names))
-    coordinates = stage.coordinates(queries.signals)
-    predicted = stage.encoding.predict(stage.scaler.apply(candidates))
-    predictions, targets = stage.ridge.predict(coordinates), stage.targets(candidates)
-    ridge = {
-        name: score(predictions, targets, rule, queries.repetitions)
-        for name, rule in _ridge_rules(stage, held_out, seed).items()
-    }
-    encoding = {
-        rule: encoding_scores(rule, coordinates, predicted, stage.encoding.model_error, queries.repetitions)
-        for rule in ENCODING_RULES
-    }
-    return _Evidence(ridge, encoding, truth_index(queries.stimulus, gallery))
-
-
-def _inner_evidence(
-    trials: TrialSet, bank: Bank, names: Strings, noise_kind: str, single_queries: bool, seed: int
-) -> _Evidence:
-    """Pool the evidence of inner folds, each with everything refitted on the other units."""
-    gallery = np.unique(trials.stimulus)
-    n_units = len(np.unique(trials.group))
-    n_folds = n_units if n_units <= MOST_INNER_FOLDS else FOLDS
-    parts = []
-    for rows, left_out in grouped_folds(trials.group, n_folds, seed):
-        stage, held_out = _cross_fitted_stage(trials.select(rows), bank, names, noise_kind, seed)
-        queries = trials.select(left_out)
-        queries = queries if single_queries else queries.averaged()
-        parts.append(_evidence(stage, held_out, queries, bank, names, gallery, seed))
-    return _Evidence(
-        {name: np.concatenate([part.ridge[name] for part in parts]) for name in parts[0].ridge},
-        {name: np.concatenate([part.encoding[name] for part in parts]) for name in parts[0].encoding},
-        np.concatenate([part.truth for part in parts]),
-    )
-
-
-@dataclass(frozen=True)
-class _Borrowed:
-    """A stage that did not see validation, and ridge's rules fitted on its held-out predictions of training rows."""
-
-    stage: Stage
-    rules: dict[str, Rule]
-
-
-def _decoder_evidence(
-    decoder: Bank,
-    validation: TrialSet,
-    train: TrialSet,
-    bank: Bank,
-    names: Strings,
-    borrowed: _Borrowed | None,
-    seed: int,
-) -> tuple[EmbeddingRule | str, Choice, Floats, Indices]:
-    """Choose how an external decoder's embeddings are scored: by a rule of its own, or by the name of one of ridge's.
-
-    Its own rules can only be fitted on the few validation rows, because the decoder saw the training rows. Ridge's were
-    fitted on held-out predictions of all training rows, and a decoder errs in much the same directions.
-    """
-    queries = validation.averaged()
-    if check_bank(decoder) != len(queries):
-        raise MismatchError(
-            f"decoder: got {check_bank(decoder)} rows, expected {len(queries)} averaged validation rows"
-        )
-    gallery = np.unique(queries.stimulus)
-    truth = truth_index(queries.stimulus, gallery)
-    candidates = take_rows(bank, rows_of(gallery, names))
-    own, choice, scores = fit_embedding_rule(
-        decoder,
-        take_rows(bank, rows_of(queries.stimulus, names)),
-        queries.group,
-        candidates,
-        truth,
-        take_rows(bank, rows_of(np.unique(train.stimulus), names)),
-        seed=seed,
-    )
-    if borrowed is None or set(decoder) != set(bank):
-        return own, choice, scores, truth
-    sides = borrowed.stage.targets(decoder), borrowed.stage.targets(candidates)
-    options = {f"ridge_{name}": score(*sides, rule, queries.repetitions) for name, rule in borrowed.rules.items()}
-    options[choice.name] = scores
-    final = choose(options, truth, [*(name for name in options if "density_ratio" in name), *options])
-    table = Choice(final.name, {**choice.table, **final.table})
-    if final.name == choice.name:
-        return own, table, scores, truth
-    return final.name.removeprefix("ridge_"), table, options[final.name], truth
