@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.recording import Recording, group_by_stimulus
-from neurodecode.core.split import Part
+from neurodecode.core.split import Split
 from neurodecode.encoders.linear.trials import TrialSet
 
 
@@ -32,14 +32,14 @@ class Items:
 
 
 def windows_as_trials(
-    prepared: PreparedStudy, recording: Recording, rows: NDArray[np.int64], *, averaged: bool
+    split: Split, recording: Recording, rows: NDArray[np.int64], *, averaged: bool
 ) -> tuple[TrialSet, list[str]]:
     """Read windows as trials, singly or averaged over the repetitions of a stimulus.
 
     Parameters
     ----------
-    prepared : PreparedStudy
-        The study, for its split's units.
+    split : Split
+        The study's split, for its units.
     recording : Recording
         One of its subjects.
     rows : ndarray of int
@@ -75,13 +75,11 @@ def windows_as_trials(
             f"{session}/{name}" if session else name
             for session, name in zip(windows["session"].iloc[kept], names, strict=True)
         ]
-    units = prepared.split.units(first, recording.subject)
+    units = split.units(first, recording.subject)
     return TrialSet(signals, stimulus[first], units, counts), names
 
 
-def fold_items(
-    prepared: PreparedStudy, subject: str, *, fold: int = 0, test_repetitions: int | None = None, seed: int = 0
-) -> Items:
+def fold_items(prepared: PreparedStudy, subject: str, *, fold: int = 0) -> Items:
     """Read the three parts of a fold.
 
     Parameters
@@ -92,26 +90,49 @@ def fold_items(
         Whose windows.
     fold : int
         Which fold.
-    test_repetitions : int, optional
-        Average only so many windows of each test stimulus, drawn with `seed`; all by default.
-    seed : int
-        Seed of that draw.
 
     Returns
     -------
     Items
         The parts. A part without windows is a DataError.
     """
-    recording = prepared.recording(subject)
-    split = prepared.split
+    recording, split = prepared.recording(subject), prepared.split
+    train, _ = windows_as_trials(split, recording, split.rows(subject, "train", fold=fold), averaged=False)
+    validation, _ = windows_as_trials(split, recording, split.rows(subject, "val", fold=fold), averaged=False)
     averaged = prepared.info["averaging"] == "stimulus"
-    train, _ = windows_as_trials(prepared, recording, split.rows(subject, "train", fold=fold), averaged=False)
-    validation, _ = windows_as_trials(prepared, recording, split.rows(subject, "val", fold=fold), averaged=False)
-    test_rows = split.rows(subject, "test", fold=fold)
-    if test_repetitions is not None:
-        test_rows = draw_repetitions(recording, test_rows, test_repetitions, seed)
-    test, names = windows_as_trials(prepared, recording, test_rows, averaged=averaged)
+    test, names = windows_as_trials(split, recording, split.rows(subject, "test", fold=fold), averaged=averaged)
     return Items(train, validation, test, names)
+
+
+def fewer_repetitions(
+    prepared: PreparedStudy, split: Split, subject: str, repetitions: int, *, fold: int = 0, seed: int = 0
+) -> TrialSet:
+    """Read the test stimuli of a fold with only some of their repetitions averaged.
+
+    Parameters
+    ----------
+    prepared : PreparedStudy
+        A study whose test rows are averages over the repetitions of a stimulus.
+    split : Split
+        Its split.
+    subject : str
+        Whose windows.
+    repetitions : int
+        Windows of each stimulus that are averaged, drawn with `seed`.
+    fold : int
+        Which fold.
+    seed : int
+        Seed of that draw.
+
+    Returns
+    -------
+    TrialSet
+        One row a stimulus.
+    """
+    recording = prepared.recording(subject)
+    rows = draw_repetitions(recording, split.rows(subject, "test", fold=fold), repetitions, seed)
+    trials, _ = windows_as_trials(split, recording, rows, averaged=True)
+    return trials
 
 
 def draw_repetitions(recording: Recording, rows: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
@@ -125,11 +146,3 @@ def draw_repetitions(recording: Recording, rows: NDArray[np.int64], count: int, 
     drawn = np.concatenate([generator.choice(group, count, replace=False) for group in groups])
     positions: NDArray[np.int64] = np.sort(drawn)
     return positions
-
-
-def part_rows(prepared: PreparedStudy, subject: str, part: Part, *, fold: int = 0) -> NDArray[np.int64]:
-    """List the positions of one part's windows that show a stimulus."""
-    rows = prepared.split.rows(subject, part, fold=fold)
-    used = prepared.recording(subject).windows["stimulus"].to_numpy().astype(str)[rows] != ""
-    shown: NDArray[np.int64] = rows[used]
-    return shown

@@ -232,15 +232,15 @@ def train_all(
     shuffled: bool,
 ) -> Decode:
     """Train the network of every fold (of the first one only for the control of a study with several folds)."""
-    checkpoints = {}
+    checkpoints, split = {}, prepared.split
     with as_file(files("neurodecode.configs")) as folder:
         configs = [folder / "quickstart" / f"{prepared.info['modality']}.yaml"]
         own = folder / "quickstart" / f"{prepared.name}.yaml"
         if own.is_file():
             configs.append(own)
         places = {name: space.targets(prepared.name) / name for name in targets}
-        for fold in range(prepared.split.n_folds):
-            here = [subject for subject in subjects if is_tested(prepared, subject, fold)]
+        for fold in range(split.n_folds):
+            here = [subject for subject in subjects if is_tested(split, subject, fold)]
             if not here:
                 continue
             source = (
@@ -268,6 +268,7 @@ def rank_shuffled(
     everyone = ranked_subjects(prepared)
     subjects = everyone[: plan.shuffled_subjects or len(everyone)]
     decode = train_all(prepared, space, targets, plan, subjects, shuffled=True)
+    split = prepared.split
     parts = [
         rank_study(
             shuffled_copy(prepared, space.shuffled(prepared.name, fold), seed=plan.seed, fold=fold),
@@ -278,8 +279,8 @@ def rank_shuffled(
             folds=[fold],
             keep=space.models(prepared.name, shuffled=True),
         )
-        for fold in range(prepared.split.n_folds)
-        if any(is_tested(prepared, subject, fold) for subject in subjects)
+        for fold in range(split.n_folds)
+        if any(is_tested(split, subject, fold) for subject in subjects)
     ]
     return parts[0] if len(parts) == 1 else join_folds(parts)
 

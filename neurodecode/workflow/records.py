@@ -15,7 +15,7 @@ from neurodecode.evaluation.comparisons import compare_models
 from neurodecode.evaluation.retrieval import AnswerTable, evaluate_retrieval, repetition_curve
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.ceilings import CEILINGS
-from neurodecode.workflow.items import fold_items
+from neurodecode.workflow.items import fewer_repetitions
 from neurodecode.workflow.retrieve import CHOSEN, PERMUTED, SHUFFLED, Retrieval
 from neurodecode.workflow.run_folder import RankingTables
 
@@ -148,12 +148,12 @@ def curve_records(
     most = int(retrieval.tables.queries["repetitions"].min())
     wanted = [n for n in (repetitions or (1, 2, 5, 10, 20, 40, 80)) if n < most]
     candidates = [str(name) for name in retrieval.tables.candidates["candidate"]]
-    vectors = bank.rows(candidates)
+    vectors, split = bank.rows(candidates), prepared.split
 
     def answer(count: int) -> dict[tuple[str, str], Answers]:
         parts: dict[tuple[str, str], list[tuple[int, list[str], NDArray[np.float32]]]] = {}
         for (subject, fold), fitted in retrieval.models.items():
-            test = fold_items(prepared, subject, fold=fold, test_repetitions=count, seed=seed).test
+            test = fewer_repetitions(prepared, split, subject, count, fold=fold, seed=seed)
             names = [str(name) for name in test.stimulus]
             for model, matrix in fitted.score(test, vectors).items():
                 if model in models:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.prepared import PreparedStudy
+from neurodecode.core.split import Split
 from neurodecode.encoders.linear.fitting import fit_linear_suite
 from neurodecode.encoders.linear.kept import kept_linear_suite
 from neurodecode.encoders.linear.suite import LinearSuite
@@ -169,6 +170,7 @@ def rank_study(
     numbers = list(range(prepared.split.n_folds)) if folds is None else folds
     candidates = candidate_names(prepared, wanted, numbers)
     vectors = bank.rows(candidates)
+    split = prepared.split
     queries: list[pd.DataFrame] = []
     parts: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
     chosen: dict[str, str] = {}
@@ -176,7 +178,7 @@ def rank_study(
     models: dict[tuple[str, int], FoldModels] = {}
     for subject in wanted:
         for fold in numbers:
-            if not is_tested(prepared, subject, fold):
+            if not is_tested(split, subject, fold):
                 continue
             progress(f"{subject}, fold {fold + 1} of {len(numbers)}" if len(numbers) > 1 else subject)
             fitted = fit_fold(prepared, bank, subject, fold, decode=decode, seed=seed, keep=keep)
@@ -196,18 +198,19 @@ def rank_study(
     return Retrieval(tables, chosen, reports, models)
 
 
-def is_tested(prepared: PreparedStudy, subject: str, fold: int) -> bool:
+def is_tested(split: Split, subject: str, fold: int) -> bool:
     """Tell whether a subject has test windows in a fold: one with fewer runs than others sits out the surplus folds."""
-    return len(prepared.split.rows(subject, "test", fold=fold)) > 0
+    return len(split.rows(subject, "test", fold=fold)) > 0
 
 
 def candidate_names(prepared: PreparedStudy, subjects: list[str], folds: list[int]) -> list[str]:
     """List the gallery: every stimulus that is tested in some fold of some subject, sorted."""
     found: set[str] = set()
+    split = prepared.split
     for subject in subjects:
         shown = prepared.recording(subject).windows["stimulus"].to_numpy().astype(str)
         for fold in folds:
-            found |= set(shown[prepared.split.rows(subject, "test", fold=fold)])
+            found |= set(shown[split.rows(subject, "test", fold=fold)])
     found.discard("")
     if len(found) < 2:
         raise DataError(f"{prepared.name}: {len(found)} test stimuli, expected at least two candidates")
