@@ -22,7 +22,8 @@ SHIPPED = "openmoji"
 SPACE_FILE = "target_space.json"
 SAMPLER_FILE = "sampler.json"
 UNSEEN_FILE = "unseen_stimuli.json"
-HELD_OUT = ("val", "test")
+#: Pictures drawn at once. Batches are always of this size, so that a picture does not depend on how many there are.
+BATCH = 8
 
 
 class PictureOutput(BaseOutput):  # type: ignore[misc]
@@ -256,14 +257,11 @@ class BuiltInGenerator:
     ) -> NDArray[np.uint8]:
         """Draw pictures that follow embeddings; see `neurodecode.generators.base.Generator`.
 
-        Each row is drawn by itself, so that not even rounding lets it depend on the others.
+        Rows do not see each other: the network treats each on its own, and every batch has the same size.
         """
         values = torch.from_numpy(check_embeddings(embeddings, self.accepts))
-        names = row_keys(len(values), keys)
-        seeds = noise_seeds(seed, names, n_samples)
-        return np.stack(
-            [self._draw(value.expand(n_samples, -1), row, steps) for value, row in zip(values, seeds, strict=True)]
-        )
+        seeds = noise_seeds(seed, row_keys(len(values), keys), n_samples)
+        return self._draw(values.repeat_interleave(n_samples, dim=0), seeds, steps)
 
     def prior(
         self, n: int, *, seed: int, steps: int | None = None, keys: Sequence[str] | None = None
@@ -283,16 +281,25 @@ class BuiltInGenerator:
         """
         if n < 1:
             raise ConfigError(f"n: got {n}, expected at least 1 picture")
-        return np.stack([self._draw(None, row, steps) for row in noise_seeds(seed, row_keys(n, keys), 1)])
+        return self._draw(None, noise_seeds(seed, row_keys(n, keys), 1), steps)
 
-    def _draw(self, embeddings: Tensor | None, seeds: Sequence[int], steps: int | None) -> NDArray[np.uint8]:
+    def _draw(
+        self, embeddings: Tensor | None, seeds: Sequence[Sequence[int]], steps: int | None
+    ) -> NDArray[np.uint8]:
+        """Draw one picture for each seed of each row, shape (n, n_samples, height, width, 3)."""
         wanted = self.steps if steps is None else steps
         if wanted < 1:
             raise ConfigError(f"steps: got {wanted}, expected at least 1")
         side = int(self.pipeline.network.config.image_size)
-        noise = torch.stack(
-            [torch.randn(3, side, side, generator=torch.Generator().manual_seed(number)) for number in seeds]
-        )
-        output: Any = self.pipeline(embeddings, noise, num_inference_steps=wanted, guidance_scale=self.guidance)
-        pictures: NDArray[np.uint8] = output.images
-        return pictures
+        flat = [number for row in seeds for number in row]
+        drawn = []
+        for start in range(0, len(flat), BATCH):
+            # The last batch is filled up with its last row.
+            rows = [min(start + place, len(flat) - 1) for place in range(BATCH)]
+            generators = [torch.Generator().manual_seed(flat[row]) for row in rows]
+            noise = torch.stack([torch.randn(3, side, side, generator=generator) for generator in generators])
+            values = None if embeddings is None else embeddings[rows]
+            output: Any = self.pipeline(values, noise, num_inference_steps=wanted, guidance_scale=self.guidance)
+            drawn.append(output.images[: len(flat) - start])
+        pictures: NDArray[np.uint8] = np.concatenate(drawn)
+        return pictures.reshape(len(seeds), -1, *pictures.shape[1:])
