@@ -173,7 +173,7 @@ def open_study(name: str, root: Path | str | None = None, options: Mapping[str, 
     folder = data_root(root)
     if folder is None:
         raise DataError(f"study {name}: no folder to look in; give --root or set {ROOT_VARIABLE} ({kind.info.where})")
-    found = kind.find(folder)
+    found = folder if kind.placed_by in (options or {}) else kind.find(folder)
     if found is None:
         tried = ", ".join(str(path) for path in dict.fromkeys(kind.looked_for(folder)))
         raise DataError(

@@ -1,12 +1,21 @@
 """Compute the targets of a study's stimuli."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurodecode.core.feature_table import FeatureTable
+    from neurodecode.core.study import Study
+    from neurodecode.core.targets import Targets
+
+DEFAULT_ENCODER = "efficientnet_lite0"
 
 
 def run(
     study: str,
     *,
-    encoder: str = "efficientnet_lite0",
+    encoder: str | None = None,
+    features: Path | None = None,
     layers: list[str] | None = None,
     pooling: str | None = None,
     model: str | None = None,
@@ -15,18 +24,24 @@ def run(
     normalise: bool | None = None,
     size: int | None = None,
     root: str | None = None,
+    options: dict[str, Any] | None = None,
     output: Path | None = None,
     batch_size: int | None = None,
     device: str | None = None,
 ) -> None:
-    """Run a frozen encoder over all stimuli of a study; what is done already is kept.
+    """Run a frozen encoder over all stimuli of a study, or take ready vectors; what is done already is kept.
 
     Parameters
     ----------
     study : str
         Name of the study, as `neurodecode studies` lists it.
-    encoder : str
-        One of alexnet, dinov2, efficientnet_lite0, gabor, minilm, open_clip, open_clip_text, pixels, vgg16.
+    encoder : str, optional
+        One of alexnet, dinov2, efficientnet_lite0, gabor, minilm, open_clip, open_clip_text, pixels, vgg16. By default
+        the vectors that come with the study where there are such, else efficientnet_lite0.
+    features : Path, optional
+        Ready vectors instead of an encoder: a .npz, .mat or .h5 file with an array `stimulus` of names and one array
+        of rows a layer, a .csv file with a column `stimulus`, or a .npy file whose rows are numbered from 0, as the
+        stimuli are.
     layers : list of str, optional
         Layers of the encoder; its own choice by default.
     pooling : str, optional
@@ -43,8 +58,10 @@ def run(
         Side in pixels at which the encoder sees a picture, where it can be chosen.
     root : str, optional
         Folder that holds the study; by default the one that the environment variable NEURODECODE_DATA names.
+    options : dict, optional
+        The study's own options, the same as for `neurodecode prepare`.
     output : Path, optional
-        Folder of the targets; by default outputs/targets/, the study's name and the encoder's name.
+        Folder of the targets; by default outputs/targets/, the study's name and the encoder's name (or `given`).
     batch_size : int, optional
         Stimuli in one forward pass.
     device : str, optional
@@ -53,13 +70,9 @@ def run(
     from rich.console import Console
     from rich.table import Table
 
+    from neurodecode.core.errors import ConfigError
     from neurodecode.datasets.catalogue import open_study
-    from neurodecode.encoders.stimulus.base import forbidden_as_target
-    from neurodecode.encoders.stimulus.catalogue import build_stimulus_encoder, encoder_options
-    from neurodecode.training.targets_extraction import extract_study_targets
 
-    forbidden_as_target(encoder, study)
-    stimuli = open_study(study, root).stimuli()
     given = {
         "layers": layers,
         "pooling": pooling,
@@ -71,15 +84,21 @@ def run(
         "batch_size": batch_size,
         "device": device,
     }
-    options = {name: value for name, value in given.items() if value is not None}
-    if device is None and "device" in encoder_options(encoder):
-        options["device"] = _best_device()
-    target_folder = Path("outputs/targets") / study / encoder if output is None else output
-    built = build_stimulus_encoder(encoder, **options)
-    # The name that was typed may hide what is inside: a folder's own name does not.
-    forbidden_as_target(built.name, study)
-    targets = extract_study_targets(stimuli, built, target_folder)
-    table = Table(title=f"Targets of {study} from {built.name}")
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if features is not None and encoder is not None:
+        raise ConfigError(f"--features: got {features} beside --encoder {encoder}, expected one of the two")
+    if encoder is not None:
+        _refuse_circular(encoder, study)
+    opened = open_study(study, root, options)
+    tables = _ready_vectors(study, opened, features) if encoder is None else {}
+    if tables and chosen:
+        raise ConfigError(f"--{next(iter(chosen))}: got a value, but the vectors are ready made; name an --encoder")
+    if tables:
+        name, targets = _take(opened, tables, study, output)
+    else:
+        name, targets = _embed(opened, encoder or DEFAULT_ENCODER, chosen, study, output)
+    target_folder = _place(study, name if tables else encoder or DEFAULT_ENCODER, output)
+    table = Table(title=f"Targets of {study} from {name}")
     for heading in ("layer", "pooling", "kind", "shape", "unit length", "stimuli"):
         table.add_column(heading)
     for layer, target in targets.items():
@@ -90,6 +109,62 @@ def run(
     console = Console()
     console.print(table)
     console.print(f"Targets: {target_folder}")
+
+
+def _place(study: str, encoder: str, output: Path | None) -> Path:
+    return Path("outputs/targets") / study / encoder if output is None else output
+
+
+def _refuse_circular(encoder: str, study: str) -> None:
+    from neurodecode.encoders.stimulus.base import forbidden_as_target
+
+    forbidden_as_target(encoder, study)
+
+
+def _ready_vectors(study: str, opened: "Study", features: Path | None) -> "dict[str, FeatureTable]":
+    """Read the vectors of a file, or those that come with the study."""
+    from neurodecode.core.errors import MismatchError
+    from neurodecode.datasets.arrays.features import read_feature_file
+    from neurodecode.encoders.stimulus.base import SIMULATED_STUDY_PREFIX
+
+    if features is None:
+        return opened.feature_tables()
+    if study.startswith(SIMULATED_STUDY_PREFIX):
+        raise MismatchError(
+            f"--features: got {features} for {study}, whose brain is simulated from a network; nobody can tell whether "
+            "these vectors come from the same one, expected an --encoder"
+        )
+    return read_feature_file(features)
+
+
+def _take(
+    opened: "Study", tables: "dict[str, FeatureTable]", study: str, output: Path | None
+) -> "tuple[str, dict[str, Targets]]":
+    """Store ready vectors as targets."""
+    from neurodecode.encoders.stimulus.feature_tables import FeatureTableEncoder
+    from neurodecode.training.targets_extraction import extract_targets
+
+    names = opened.stimuli().names
+    built = FeatureTableEncoder(tables)
+    built.encode(names)  # a stimulus without a vector is found before anything is written
+    return built.name, extract_targets(names, str, built, _place(study, built.name, output))
+
+
+def _embed(
+    opened: "Study", encoder: str, options: dict[str, Any], study: str, output: Path | None
+) -> "tuple[str, dict[str, Targets]]":
+    """Run an encoder over the stimuli."""
+    from neurodecode.encoders.stimulus.catalogue import build_stimulus_encoder, encoder_options
+    from neurodecode.training.targets_extraction import extract_study_targets
+
+    _refuse_circular(encoder, study)
+    stimuli = opened.stimuli()
+    if "device" not in options and "device" in encoder_options(encoder):
+        options["device"] = _best_device()
+    built = build_stimulus_encoder(encoder, **options)
+    # The name that was typed may hide what is inside: a folder's own name does not.
+    _refuse_circular(built.name, study)
+    return built.name, extract_study_targets(stimuli, built, _place(study, encoder, output))
 
 
 def _best_device() -> str:

@@ -239,7 +239,11 @@ def read_table(path: Path, *, required: tuple[str, ...] = (), text: tuple[str, .
 def open_array(path: Path, *, memory_map: bool = True) -> NDArray[Any]:
     """Open a `.npy` array without pickles, memory-mapped by default, or raise a DataError that names it."""
     try:
-        return np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)  # type: ignore[no-any-return]
+        # Not np.load, which looks into the file for its kind, and leaves it open if it then cannot read it.
+        if memory_map:
+            return np.lib.format.open_memmap(path, mode="r")
+        with path.open("rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-any-return]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, EOFError) as error:

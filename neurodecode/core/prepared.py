@@ -143,7 +143,7 @@ def prepare_study(
             "info": asdict(study.info),
             "steps": study.steps(),
             "sfreq": sfreq,
-            "source": _source_fingerprint(study.root),
+            "source": _source_fingerprint(study.root, study.sources()),
         }
     )
     with folder_lock(folder):
@@ -237,14 +237,13 @@ def _proof(recording: Recording, stimuli: Stimuli, split: Split) -> dict[str, An
     }
 
 
-def _source_fingerprint(root: Path) -> str:
+def _source_fingerprint(root: Path, sources: Sequence[Path]) -> str:
     """Digest names, sizes and modification times: enough to notice a changed source without reading it."""
     entries = []
-    for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
-        if path.is_file():
-            status = path.stat()
-            name = path.name if path == root else path.relative_to(root).as_posix()
-            entries.append([name, status.st_size, status.st_mtime_ns])
+    for path in sources:
+        status = path.stat()
+        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        entries.append([name, status.st_size, status.st_mtime_ns])
     return fingerprint(entries)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import ConfigError
+from neurodecode.core.feature_table import FeatureTable
 from neurodecode.core.recording import Recording
 from neurodecode.core.split import Split
 from neurodecode.core.stimuli import Stimuli
@@ -83,12 +84,15 @@ class Study(ABC):
         Files in that folder by which it is recognised.
     own_splits : tuple of str
         Names of the splits that the study publishes; the first is what `split` makes.
+    placed_by : str
+        An option that, where it is given, takes the data root itself for the study's folder.
     """
 
     info: StudyInfo
     places: ClassVar[tuple[str, ...]] = ()
     needed: ClassVar[tuple[str, ...]] = ()
     own_splits: ClassVar[tuple[str, ...]] = ("published",)
+    placed_by: ClassVar[str] = ""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -113,6 +117,14 @@ class Study(ABC):
     @abstractmethod
     def stimuli(self) -> Stimuli:
         """Read the table of stimuli."""
+
+    def sources(self) -> list[Path]:
+        """List the files that the cache depends on; by default all in the study's folder."""
+        return [path for path in sorted(self.root.rglob("*")) if path.is_file()]
+
+    def feature_tables(self) -> dict[str, FeatureTable]:
+        """Read the ready vectors of the stimuli that come with the data, by layer; most studies have none."""
+        return {}
 
     @abstractmethod
     def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:

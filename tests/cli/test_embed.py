@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from neurodecode.cli.main import main
+from neurodecode.core.feature_table import FeatureTable
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.targets import Targets
 
@@ -21,13 +22,16 @@ class TinyStudy:
         table = pd.DataFrame({"stimulus": names, "kind": "image", "path": [f"{name}.png" for name in names]})
         return Stimuli(table.assign(concept=names, text="thing"), self.root)
 
+    def feature_tables(self) -> dict[str, FeatureTable]:
+        return {}
+
 
 @pytest.fixture
 def tiny_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for seed, name in enumerate("abc"):
         values = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
         Image.fromarray(values).save(tmp_path / f"{name}.png")
-    monkeypatch.setattr("neurodecode.datasets.catalogue.open_study", lambda name, root: TinyStudy(tmp_path))
+    monkeypatch.setattr("neurodecode.datasets.catalogue.open_study", lambda name, root, options: TinyStudy(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -22,6 +22,7 @@ from neurodecode.core.prepared import prepare_study
 from neurodecode.core.study import Study, StudyInfo
 from neurodecode.datasets import catalogue, openmoji
 from neurodecode.datasets.catalogue import data_root, list_studies, open_study, study_classes
+from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.simulation.study import simulate_study
 
 
@@ -82,6 +83,7 @@ def mini_simulation(modality: str) -> Callable[[Path, Path], Path]:
 
 
 FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
+    "arrays": lambda root, pristine_eeg: write_miniature("arrays", root / "arrays"),
     "bids": mini_bids,
     "haxby_slice": mini_haxby,
     "muse_n170": mini_muse,
