@@ -46,6 +46,10 @@ class Prepared:
     noise_space: NDArray[np.float64]
     noise_time: NDArray[np.float64]
 
+    def pick(self, rows: NDArray[np.int64]) -> "Prepared":
+        """Keep some channels."""
+        return replace(self, topographies=self.topographies[rows], noise_space=self.noise_space[np.ix_(rows, rows)])
+
 
 def prepare(
     truth: Truth,

@@ -11,6 +11,7 @@ def run(
     output: Path | None = None,
     subjects: list[str] | None = None,
     sfreq: float | None = None,
+    regions: list[str] | None = None,
     split: str | None = None,
     split_seed: int = 0,
     options: dict[str, Any] | None = None,
@@ -30,6 +31,8 @@ def run(
         Which subjects, such as sub-01; all by default.
     sfreq : float, optional
         Sampling rate in Hz to resample to; as recorded by default.
+    regions : list of str, optional
+        Keep only channels in these regions, such as V1 V2 or occipital; all by default.
     split : str, optional
         One of the study's own splits, or what must be on one side only: stimulus, concept, text, cluster (a tenth of
         them tests, a tenth validates), run, session or subject (each is left out once). The study's own by default.
@@ -56,6 +59,7 @@ def run(
             folder,
             subjects=subjects,
             sfreq=sfreq,
+            regions=regions or (),
             split=split,
             split_seed=split_seed,
             jobs=jobs,

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 
+PREFIX = "store-"
 Shape = tuple[int, int] | tuple[int, int, int]
 
 
@@ -49,7 +50,7 @@ class ArrayStore:
         fortran = len(shape) == 2
         if self.folder is None:
             return np.empty(shape, dtype=np.float32, order="F" if fortran else "C")
-        path = self.folder / f"store-{len(self._paths):04d}.npy"
+        path = self.folder / f"{PREFIX}{len(self._paths):04d}.npy"
         array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape, fortran_order=fortran)
         self._paths.append((array, path))
         return array

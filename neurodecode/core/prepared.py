@@ -91,6 +91,7 @@ def prepare_study(
     *,
     subjects: Sequence[str] | None = None,
     sfreq: float | None = None,
+    regions: Sequence[str] = (),
     split: str | None = None,
     split_seed: int = 0,
     jobs: int = 1,
@@ -108,6 +109,8 @@ def prepare_study(
         All by default.
     sfreq : float, optional
         Sampling rate in Hz to resample to.
+    regions : sequence of str
+        Channels outside these regions of the sensors are left out; none are by default.
     split : str, optional
         One of the study's `own_splits` or of `neurodecode.core.split_rules.RULES`; the study's first own by default.
     split_seed : int
@@ -143,6 +146,7 @@ def prepare_study(
             "info": asdict(study.info),
             "steps": study.steps(),
             "sfreq": sfreq,
+            "regions": list(regions),
             "source": _source_fingerprint(study.root, study.sources()),
         }
     )
@@ -151,7 +155,7 @@ def prepare_study(
         folder.mkdir(parents=True, exist_ok=True)
         stimuli = study.stimuli()
         todo = [subject for subject in wanted if not (folder / subject).is_dir()]
-        _prepare_subjects(study, folder, todo, sfreq, stimuli, jobs=jobs, progress=progress)
+        _prepare_subjects(study, folder, todo, sfreq, regions, stimuli, jobs=jobs, progress=progress)
         recordings = {subject: load_recording(folder / subject) for subject in wanted}
         check_channels(recordings)
         check_expected(study.info, stimuli, recordings, n_subjects=len(available))
@@ -170,6 +174,7 @@ def prepare_study(
                 "info": asdict(study.info),
                 "steps": study.steps(),
                 "sfreq": sfreq,
+                "regions": list(regions),
                 "split": rule,
                 "subjects": wanted,
                 "stimulus_root": None if stimuli.root is None else str(stimuli.root.resolve()),
@@ -184,6 +189,7 @@ def _prepare_subjects(
     folder: Path,
     subjects: Sequence[str],
     sfreq: float | None,
+    regions: Sequence[str],
     stimuli: Stimuli,
     *,
     jobs: int,
@@ -193,14 +199,15 @@ def _prepare_subjects(
     if min(jobs, len(subjects)) <= 1:
         for subject in subjects:
             progress(subject)
-            _prepare_subject(study, folder, subject, sfreq, stimuli)
+            _prepare_subject(study, folder, subject, sfreq, regions, stimuli)
         return
     # A fresh interpreter for each: the libraries that read recordings hold threads, which do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(subjects)), mp_context=context) as pool:
         try:
             running = {
-                pool.submit(_prepare_subject, study, folder, subject, sfreq, stimuli): subject for subject in subjects
+                pool.submit(_prepare_subject, study, folder, subject, sfreq, regions, stimuli): subject
+                for subject in subjects
             }
             for finished in as_completed(running):
                 finished.result()
@@ -210,10 +217,14 @@ def _prepare_subjects(
             raise
 
 
-def _prepare_subject(study: Study, folder: Path, subject: str, sfreq: float | None, stimuli: Stimuli) -> None:
+def _prepare_subject(
+    study: Study, folder: Path, subject: str, sfreq: float | None, regions: Sequence[str], stimuli: Stimuli
+) -> None:
     with atomic_folder(folder / subject) as temporary:
         store = ArrayStore(temporary)
         recording = study.load(subject, sfreq=sfreq, store=store)
+        if regions:
+            recording = recording.in_regions(regions, store)
         check_pairing(recording, stimuli)
         check_signals(recording)
         save_recording(temporary, recording, store=store)

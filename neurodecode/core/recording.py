@@ -1,13 +1,14 @@
 """One subject's signals, never read whole, and the table of their windows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import DataError
 from neurodecode.core.sensors import Sensors
 
@@ -125,6 +126,52 @@ class Recording:
     def sensors(self) -> Sensors:
         """Give the sensors of the first block; channel names are the same in all."""
         return next(iter(self.blocks.values())).sensors
+
+    def in_regions(self, regions: Sequence[str], store: ArrayStore | None = None, *, chunk: int = 256) -> "Recording":
+        """Keep the channels that lie in any of the named regions of every block's sensors.
+
+        Parameters
+        ----------
+        regions : sequence of str
+            Such as ``V1`` or ``occipital``.
+        store : ArrayStore, optional
+            Where the shorter blocks go; in memory by default.
+        chunk : int
+            Epochs, or channels of a continuous block, copied at a time.
+
+        Returns
+        -------
+        Recording
+            With the same windows.
+
+        Raises
+        ------
+        DataError
+            If a region is not known, or none of them has a channel.
+        """
+        store = ArrayStore() if store is None else store
+        known = self.sensors.regions
+        for region in regions:
+            if region not in known:
+                expected = f"one of {', '.join(known)}" if known else "none: the sensors have no regions"
+                raise DataError(f"{self.subject}: regions: got {region!r}, expected {expected}")
+        inside = np.any([known[region] for region in regions], axis=0)
+        rows = np.flatnonzero(inside)
+        if not len(rows):
+            raise DataError(f"{self.subject}: no channel lies in {', '.join(regions)}")
+        names = [self.sensors.names[row] for row in rows]
+        blocks = {}
+        for name, block in self.blocks.items():
+            if block.epoched:
+                kept = store.empty((block.data.shape[0], len(rows), block.data.shape[2]))
+                for begin in range(0, len(kept), chunk):
+                    kept[begin : begin + chunk] = block.data[begin : begin + chunk][:, rows]
+            else:
+                kept = store.empty((len(rows), block.data.shape[1]))
+                for begin in range(0, len(rows), chunk):
+                    kept[begin : begin + chunk] = block.data[rows[begin : begin + chunk]]
+            blocks[name] = Block(name, kept, block.sensors.pick(names))
+        return replace(self, blocks=blocks)
 
     @property
     def n_channels(self) -> int:

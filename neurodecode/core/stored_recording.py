@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neurodecode.core.array_store import ArrayStore
+from neurodecode.core.array_store import PREFIX, ArrayStore
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import open_array, read_json, read_table, write_json, write_table
 from neurodecode.core.recording import TEXT_COLUMNS, WINDOW_COLUMNS, Block, Recording
@@ -34,6 +34,8 @@ def save_recording(folder: Path, recording: Recording, *, store: ArrayStore | No
             written.rename(path)
         block.sensors.save(folder / f"sensors-{position:03d}.npz")
         names.append({"name": name, "shape": list(data.shape)})
+    for unused in folder.glob(f"{PREFIX}*.npy"):
+        unused.unlink()
     write_table(folder / "windows.csv", recording.windows)
     write_json(
         folder / "recording.json",

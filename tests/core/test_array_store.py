@@ -56,3 +56,42 @@ def test_a_view_is_copied_not_renamed(tmp_path: Path) -> None:
 def test_refuses_other_shapes(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="expected 2 or 3 dimensions"):
         ArrayStore().empty(shape)  # type: ignore[arg-type]
+
+
+def regional(n_channels: int = 4) -> Recording:
+    generator = np.random.default_rng(1)
+    names = tuple("abcd"[:n_channels])
+    regions = {"V1": np.array([True, False, False, True]), "IT": np.array([False, True, False, False]),
+               "none": np.zeros(4, dtype=bool)}  # fmt: skip
+    sensors = Sensors(names, ("voxel",) * 4, sfreq=0.0, tmin=0.0, unit="", regions=regions)
+    blocks = {
+        "run-1": Block("run-1", generator.normal(size=(4, 9)).astype(np.float32), sensors),
+        "run-2": Block("run-2", generator.normal(size=(3, 4, 5)).astype(np.float32), sensors),
+    }
+    windows = pd.DataFrame(
+        {"subject": "sub-01", "session": "", "run": "1", "block": ["run-1", "run-2"], "start": [2, 1], "length": 5,
+         "stimulus": "s", "repetition": 1, "onset": 0.0}
+    )  # fmt: skip
+    return Recording("sub-01", "fmri", blocks, windows)
+
+
+@pytest.mark.parametrize("in_files", [True, False])
+def test_regions_keep_their_channels_in_order(tmp_path: Path, in_files: bool) -> None:
+    whole = regional()
+    store = ArrayStore(tmp_path) if in_files else None
+    kept = whole.in_regions(["IT", "V1"], store, chunk=2)
+    assert kept.sensors.names == ("a", "b", "d")
+    assert kept.sensors.regions["V1"].tolist() == [True, False, True]
+    assert np.array_equal(kept.read([0, 1]), whole.read([0, 1])[:, [0, 1, 3]])
+    if in_files:
+        ArrayStore.empty(store, (2, 2))  # what is asked for and not used in the end leaves no file behind
+        save_recording(tmp_path, kept, store=store)
+        assert not list(tmp_path.glob("store-*"))
+        assert np.array_equal(load_recording(tmp_path).read([0, 1]), kept.read([0, 1]))
+
+
+def test_unknown_and_empty_regions() -> None:
+    with pytest.raises(DataError, match="got 'V9', expected one of V1, IT, none"):
+        regional().in_regions(["V1", "V9"])
+    with pytest.raises(DataError, match="no channel lies in none"):
+        regional().in_regions(["none"])
