@@ -1,5 +1,6 @@
 """The built-in generator: draws 64 x 64 pictures in the style of OpenMoji from EfficientNet-Lite0 embeddings."""
 
+import hashlib
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -226,6 +227,17 @@ class BuiltInGenerator:
             guidance=float(sampler["guidance"]),
         )
 
+    def fingerprint(self) -> dict[str, Any]:
+        """Describe all that the pictures depend on beside embeddings and seed, as plain JSON types."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.pipeline.network.state_dict().items()):
+            digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+            digest.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        parts = {"network": self.pipeline.network.config, "scheduler": self.pipeline.scheduler.config}
+        # Names with an underscore in front are notes of the library, such as where the files lay.
+        plain = {part: {k: v for k, v in found.items() if k[:1] != "_"} for part, found in parts.items()}
+        return {"weights": digest.hexdigest(), "steps": self.steps, "guidance": self.guidance, **plain}
+
     def require_unseen(self, stimuli: Sequence[str]) -> None:
         """Refuse stimuli that the generator may have learned by heart.
 
@@ -283,9 +295,7 @@ class BuiltInGenerator:
             raise ConfigError(f"n: got {n}, expected at least 1 picture")
         return self._draw(None, noise_seeds(seed, row_keys(n, keys), 1), steps)
 
-    def _draw(
-        self, embeddings: Tensor | None, seeds: Sequence[Sequence[int]], steps: int | None
-    ) -> NDArray[np.uint8]:
+    def _draw(self, embeddings: Tensor | None, seeds: Sequence[Sequence[int]], steps: int | None) -> NDArray[np.uint8]:
         """Draw one picture for each seed of each row, shape (n, n_samples, height, width, 3)."""
         wanted = self.steps if steps is None else steps
         if wanted < 1:

@@ -41,11 +41,12 @@ def run(
     shuffled_subjects : int
         For how many subjects everything is trained again on shuffled pairs; 0 for all.
     jobs : int
-        Processes that simulate and read side by side.
+        Processes that simulate, read and fit side by side.
     """
     from rich.console import Console
 
-    from neurodecode.workflow.quickstart import BUILT_IN, Plan, check_plan, run_quickstart
+    from neurodecode.workflow.plan import BUILT_IN, Plan, check_plan
+    from neurodecode.workflow.quickstart import run_quickstart
     from neurodecode.workflow.summary import results_table
 
     name = "quickstart" if (study, modality) == (BUILT_IN, "eeg") else f"quickstart-{study}"

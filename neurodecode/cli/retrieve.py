@@ -49,11 +49,10 @@ def run(
     from neurodecode.core.prepared import PreparedStudy
     from neurodecode.core.scores import Absent
     from neurodecode.workflow.bank import TargetBank
-    from neurodecode.workflow.ceilings import CEILINGS, has_truth
+    from neurodecode.workflow.ceilings import CEILINGS, REASON_NO_TRUTH, has_truth
     from neurodecode.workflow.checkpoint import decode_with, open_checkpoint, require_fit
-    from neurodecode.workflow.quickstart import REASON_NO_TRUTH
     from neurodecode.workflow.records import build_results, curve_records, retrieval_records
-    from neurodecode.workflow.retrieve import SHUFFLED, Retrieval, rank_study, with_ceilings, with_controls
+    from neurodecode.workflow.retrieve import SHUFFLED, rank_study, with_ceilings, with_controls
     from neurodecode.workflow.spaces import Workspace
     from neurodecode.workflow.summary import results_table
     from neurodecode.workflow.write import write_all
@@ -90,7 +89,7 @@ def run(
     retrieval = rank_study(prepared, bank, decode=decode, seed=seed, subjects=wanted, keep=keep, progress=tell)
     tables = with_controls(retrieval.tables, None, seed=seed)
     if data is not None:
-        tables = with_ceilings(Retrieval(tables, retrieval.chosen, retrieval.reports, retrieval.models), prepared, data)
+        tables = with_ceilings(tables, retrieval.models, prepared, data, keep=keep)
     else:
         absent.update(dict.fromkeys(CEILINGS, REASON_NO_DATA if prepared.simulated else REASON_NO_TRUTH))
     scores, missing, answers = retrieval_records(prepared, tables, joint=joint, seed=seed, absent=absent)

@@ -41,15 +41,39 @@ def pearson_pairs(made: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]
     """
     if made.ndim != 2 or true.ndim != 2 or made.shape[1] != true.shape[1]:
         raise DataError(f"correlation: shapes {made.shape} and {true.shape}, expected (n, dim) and (m, dim)")
-    sides = []
-    for values in (made, true):
-        moved = values.astype(np.float64) - values.mean(axis=1, keepdims=True, dtype=np.float64)
-        if not np.isfinite(moved).all():
-            raise DataError("correlation: a value is not finite")
-        norms = np.linalg.norm(moved, axis=1, keepdims=True)
-        flat = norms < 1e-9 * np.maximum(1.0, np.abs(values).max(axis=1, keepdims=True))  # rounding is no variance
-        sides.append(np.where(flat, 0.0, moved / np.where(flat, 1.0, norms)))
-    return np.asarray(np.clip(sides[0] @ sides[1].T, -1.0, 1.0), dtype=np.float64)
+    return unit_correlations(unit_rows(made), unit_rows(true))
+
+
+def unit_rows(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Centre every row and bring it to unit length; a row without variance becomes zero.
+
+    Raises
+    ------
+    DataError
+        If a value is not finite.
+
+    Examples
+    --------
+    >>> unit_rows(np.array([[1.0, 3.0], [2.0, 2.0]])).round(3).tolist()
+    [[-0.707, 0.707], [0.0, 0.0]]
+    """
+    moved = values.astype(np.float64) - values.mean(axis=1, keepdims=True, dtype=np.float64)
+    if not np.isfinite(moved).all():
+        raise DataError("correlation: a value is not finite")
+    norms = np.linalg.norm(moved, axis=1, keepdims=True)
+    flat = norms < 1e-9 * np.maximum(1.0, np.abs(values).max(axis=1, keepdims=True))  # rounding is no variance
+    return np.asarray(np.where(flat, 0.0, moved / np.where(flat, 1.0, norms)), dtype=np.float64)
+
+
+def unit_correlations(made: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute Pearson's correlation of all pairs of rows that `unit_rows` gave, shape (n, m).
+
+    Examples
+    --------
+    >>> unit_correlations(unit_rows(np.array([[0.0, 1.0]])), unit_rows(np.array([[5.0, 7.0]]))).round(6).tolist()
+    [[1.0]]
+    """
+    return np.asarray(np.clip(made @ true.T, -1.0, 1.0), dtype=np.float64)
 
 
 def pixcorr_pairs(made: NDArray[np.uint8], true: NDArray[np.uint8]) -> NDArray[np.float64]:

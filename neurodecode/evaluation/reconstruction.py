@@ -1,6 +1,6 @@
 """Reconstruction records: every condition in one table, every sample scored, with chance, null and interval."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,18 @@ from neurodecode.evaluation.picture_metrics import (
     FeatureFunction,
     Way,
     feature_rows,
-    pearson_pairs,
     pixcorr_pairs,
     ssim_pairs,
     two_way_pairs,
+    unit_correlations,
+    unit_rows,
 )
 from neurodecode.evaluation.pictures import CONDITIONS, Pictures
-from neurodecode.evaluation.retrieval import Evaluation
+from neurodecode.evaluation.retrieval import Evaluation, PerModel, of_model
 from neurodecode.evaluation.statistics import Outcomes, bootstrap_interval, null_point
+
+#: From a subject, a condition, the pictures made and the pictures seen to the tables of pairs.
+Compare = Callable[[str, str, NDArray[np.uint8], NDArray[np.uint8]], Mapping[str, NDArray[np.float64]]]
 
 
 def pair_tables(
@@ -42,7 +46,8 @@ def pair_tables(
     way : {"true_given_made", "made_given_true", "both"}
         See `two_way_pairs`.
     true_features : mapping from name to NDArray, optional
-        Features of the true pictures, if they are known already.
+        Features of the true pictures as `neurodecode.evaluation.picture_metrics.unit_rows` gives them, if they are
+        known already.
 
     Returns
     -------
@@ -56,29 +61,58 @@ def pair_tables(
     >>> tables["two_way_pixels"].diagonal().tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    known = true_features or {name: feature_rows(true, function, name) for name, function in features.items()}
+    known = true_features or _unit_features(true, features)
     tables: dict[str, NDArray[np.float64]] = {}
     for sample in range(made.shape[1]):
         pictures = made[:, sample]
         mine = {"pixcorr": pixcorr_pairs(pictures, true), "ssim": ssim_pairs(pictures, true)}
         for name, function in features.items():
-            similarities = pearson_pairs(feature_rows(pictures, function, name), known[name])
+            similarities = unit_correlations(unit_rows(feature_rows(pictures, function, name)), known[name])
             mine[f"two_way_{name}"] = two_way_pairs(similarities, way)
         for name, table in mine.items():
             tables[name] = tables.get(name, 0.0) + table / made.shape[1]
     return tables
 
 
+def _unit_features(
+    pictures: NDArray[np.uint8], features: Mapping[str, FeatureFunction]
+) -> dict[str, NDArray[np.float64]]:
+    return {name: unit_rows(feature_rows(pictures, function, name)) for name, function in features.items()}
+
+
+def comparing(features: Mapping[str, FeatureFunction], way: Way = "true_given_made") -> Compare:
+    """Give the function that computes `pair_tables` and remembers the features of each subject's true pictures.
+
+    Parameters
+    ----------
+    features : mapping from name to callable
+        Each takes uint8 pictures ``(n, height, width, 3)`` and gives one row a picture.
+    way : {"true_given_made", "made_given_true", "both"}
+        See `two_way_pairs`.
+    """
+    known: dict[str, tuple[NDArray[np.uint8], dict[str, NDArray[np.float64]]]] = {}
+
+    def compare(
+        subject: str, condition: str, made: NDArray[np.uint8], true: NDArray[np.uint8]
+    ) -> dict[str, NDArray[np.float64]]:
+        if subject not in known or known[subject][0] is not true:
+            known[subject] = true, _unit_features(true, features)
+        return pair_tables(made, true, features, way=way, true_features=known[subject][1])
+
+    return compare
+
+
 def evaluate_reconstruction(
     pictures: Sequence[Pictures],
     features: Mapping[str, FeatureFunction],
     *,
-    protocol: str,
+    protocol: PerModel,
     simulated: bool,
     seed: int,
     averaged: str = "",
     way: Way = "true_given_made",
     absent: Mapping[str, str] | None = None,
+    compare: Compare | None = None,
     n_bootstrap: int = 2000,
     n_permutations: int = 2000,
 ) -> Evaluation:
@@ -93,7 +127,7 @@ def evaluate_reconstruction(
         One entry a subject; every subject has the same conditions.
     features : mapping from name to callable
         Each takes uint8 pictures ``(n, height, width, 3)`` and gives one row a picture.
-    protocol : str
+    protocol : str or mapping from condition to str
         The protocol label.
     simulated : bool
         Whether the recordings come from the simulator.
@@ -105,6 +139,8 @@ def evaluate_reconstruction(
         See `two_way_pairs`; written in the note.
     absent : mapping from condition to str, optional
         Conditions that were not made, with the reason. A condition that is neither made nor explained is an error.
+    compare : callable, optional
+        Computes the tables of pairs in place of ``comparing(features, way)``: one that keeps what it computed.
     n_bootstrap, n_permutations : int
         Number of draws.
 
@@ -131,13 +167,11 @@ def evaluate_reconstruction(
     if missing:
         raise DataError(f"reconstruction: condition {missing[0]!r} was not made and no reason says why")
     scores: list[Score] = []
-    truths = [
-        {name: feature_rows(entry.true, function, name) for name, function in features.items()} for entry in pictures
-    ]
+    compared = comparing(features, way) if compare is None else compare
     for condition in [name for name in CONDITIONS if name in made]:
         tables = {
-            entry.subject: pair_tables(entry.conditions[condition], entry.true, features, way=way, true_features=truth)
-            for entry, truth in zip(pictures, truths, strict=True)
+            entry.subject: compared(entry.subject, condition, entry.conditions[condition], entry.true)
+            for entry in pictures
         }
         samples = {entry.conditions[condition].shape[1] for entry in pictures}
         text = f"scores x {min(samples)}" if len(samples) == 1 else f"scores x {min(samples)} to {max(samples)}"
@@ -163,9 +197,9 @@ def evaluate_reconstruction(
                         averaged=text,
                         subject=subject,
                         model=condition,
-                        protocol=protocol,
+                        protocol=of_model(protocol, condition, "protocol"),
                         simulated=simulated,
-                        note=f"{CONDITIONS[condition]}" + (f"; {way}" if is_share(metric) else ""),
+                        note=CONDITIONS[condition] + (f"; {way}" if is_share(metric) else ""),
                     )
                 )
     return Evaluation(

@@ -30,6 +30,11 @@ class Items:
     test: TrialSet
     test_names: list[str]
 
+    @property
+    def known(self) -> list[str]:
+        """List the stimuli that models may know: those of training and validation, sorted."""
+        return sorted({*self.train.stimulus.tolist(), *self.validation.stimulus.tolist()})
+
 
 def windows_as_trials(
     split: Split, recording: Recording, rows: NDArray[np.int64], *, averaged: bool

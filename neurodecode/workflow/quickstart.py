@@ -25,7 +25,7 @@ from neurodecode.workflow.ceilings import CEILINGS, REASON_NO_TRUTH
 from neurodecode.workflow.control import rank_shuffled
 from neurodecode.workflow.kept_pictures import kept_comparison, pictures_folder
 from neurodecode.workflow.networks import train_all
-from neurodecode.workflow.plan import Plan, trimmed
+from neurodecode.workflow.plan import REGIONS, Plan, trimmed
 from neurodecode.workflow.reconstruct import choose_stimuli, picture_features, reconstruct_subject
 from neurodecode.workflow.records import averaging_text, build_results, curve_records, retrieval_records
 from neurodecode.workflow.retrieve import SHUFFLED, Retrieval, rank_study, with_ceilings, with_controls

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from neurodecode.generators.base import require_space
 from neurodecode.generators.openmoji_pipeline import BuiltInGenerator
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.items import Items
+from neurodecode.workflow.kept_pictures import KeptDrawer
 from neurodecode.workflow.retrieve import Decode
 
 Progress = Callable[[str], None]
@@ -135,6 +137,7 @@ def reconstruct_subject(
     seed: int,
     n_samples: int,
     shuffled: Predictor | None = None,
+    keep: Path | None = None,
     progress: Progress = lambda text: None,
 ) -> Pictures:
     """Draw the test stimuli of one subject under every condition.
@@ -157,6 +160,8 @@ def reconstruct_subject(
         Pictures for each stimulus and condition; all are kept.
     shuffled : Predictor, optional
         The models that were trained on shuffled pairs.
+    keep : Path, optional
+        Folder in which drawn pictures are kept; they are taken from there as long as nothing has changed.
     progress : callable
         Told the condition that begins.
 
@@ -190,12 +195,13 @@ def reconstruct_subject(
     for name, (models, signals) in inputs.items():
         if models is not None:
             embeddings[name] = match_norm(models.predict(signals, layer), training)
+    drawer = KeptDrawer(generator, keep, seed=seed, keys=stimuli)
     conditions = {}
     for name, vectors in embeddings.items():
         progress(name.replace("_", " "))
-        conditions[name] = generator.generate(vectors, seed=seed, n_samples=n_samples, keys=list(stimuli))
+        conditions[name] = drawer.draw(name, vectors, n_samples)
     progress("prior only")
-    conditions["prior_only"] = generator.prior(len(rows), seed=seed, keys=list(stimuli))
+    conditions["prior_only"] = drawer.draw("prior_only", None, 1)
     size = conditions["prior_only"].shape[2]
     nearest = [known[place] for place in nearest_rows(embeddings["reconstruction"], training)]
     drawn = [known[place] for place in random.integers(len(known), size=len(rows))]
@@ -222,11 +228,18 @@ def picture_features() -> dict[str, FeatureFunction]:
     keeps their layout at a fraction of their size. It also drives the simulated brains, which makes its
     scores on simulated studies friendlier than EfficientNet's.
     """
-    from neurodecode.encoders.stimulus.alexnet import AlexNetEncoder
-    from neurodecode.encoders.stimulus.efficientnet import EfficientNetLite0Encoder
 
-    alexnet = LastFeatures(AlexNetEncoder(layers=("conv2", "conv5"), pooling="grid16x16", size=256))
-    efficientnet = LastFeatures(EfficientNetLite0Encoder(layers=("last",), pooling="mean"))
+    def build_alexnet() -> StimulusEncoder:
+        from neurodecode.encoders.stimulus.alexnet import AlexNetEncoder
+
+        return AlexNetEncoder(layers=("conv2", "conv5"), pooling="grid16x16", size=256)
+
+    def build_efficientnet() -> StimulusEncoder:
+        from neurodecode.encoders.stimulus.efficientnet import EfficientNetLite0Encoder
+
+        return EfficientNetLite0Encoder(layers=("last",), pooling="mean")
+
+    alexnet, efficientnet = LastFeatures(build_alexnet), LastFeatures(build_efficientnet)
     return {
         "alexnet2": lambda pictures: alexnet(pictures)["conv2"],
         "alexnet5": lambda pictures: alexnet(pictures)["conv5"],
@@ -239,12 +252,13 @@ class LastFeatures:
 
     Parameters
     ----------
-    encoder : StimulusEncoder
-        The frozen network.
+    build : callable
+        Gives the frozen network; called when the first picture is asked for.
     """
 
-    def __init__(self, encoder: StimulusEncoder) -> None:
-        self.encoder = encoder
+    def __init__(self, build: Callable[[], StimulusEncoder]) -> None:
+        self._build = build
+        self._encoder: StimulusEncoder | None = None
         self._digest = b""
         self._rows: dict[str, NDArray[np.float32]] = {}
 
@@ -252,7 +266,9 @@ class LastFeatures:
         """Compute all layers of uint8 pictures ``(n, height, width, 3)``, one flat row a picture."""
         digest = hashlib.sha256(str(pictures.shape).encode() + np.ascontiguousarray(pictures).tobytes()).digest()
         if digest != self._digest:
-            found = self.encoder.encode([Image.fromarray(picture) for picture in pictures])
+            if self._encoder is None:
+                self._encoder = self._build()
+            found = self._encoder.encode([Image.fromarray(picture) for picture in pictures])
             self._rows = {name: rows.reshape(len(rows), -1) for name, rows in found.items()}
             self._digest = digest
         return self._rows

@@ -67,10 +67,12 @@ def averaging_text(tables: RankingTables) -> str:
 def protocols(prepared: PreparedStudy, tables: RankingTables, *, joint: bool, averaged: str) -> dict[str, str]:
     """Build each model's protocol label."""
     found = {}
+    # The network of the shuffled control was trained for the subjects that it is scored for, often a single one.
+    shuffled = joint and sum(model == SHUFFLED for model, _ in tables.scores) > 1
     for model in tables.models:
-        trained = model in ("decoder", "fused", SHUFFLED, PERMUTED, CHOSEN)
+        together = shuffled if model == SHUFFLED else joint and model in ("decoder", "fused", PERMUTED, CHOSEN)
         found[model] = protocol_label(
-            "joint" if joint and trained else "within-subject",
+            "joint" if together else "within-subject",
             unit=prepared.split.unit,
             averaged=averaged,
             gallery=f"{len(tables.candidates)} test stimuli",

@@ -16,6 +16,7 @@ from neurodecode.encoders.linear.fitting import fit_linear_suite
 from neurodecode.encoders.linear.kept import kept_linear_suite
 from neurodecode.encoders.linear.suite import LinearSuite
 from neurodecode.encoders.linear.trials import TrialSet
+from neurodecode.workflow.ahead import fit_ahead, suite_folder
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.ceilings import ceiling_scores, has_truth
 from neurodecode.workflow.items import Items, fold_items
@@ -127,13 +128,13 @@ def fit_fold(
         Nothing of the test part was looked at.
     """
     items = fold_items(prepared, subject, fold=fold)
-    known = sorted({*items.train.stimulus.tolist(), *items.validation.stimulus.tolist()})
+    known = items.known
     external = None if decode is None else decode(fold, subject, items.validation.averaged().signals)
     data = (items.train, items.validation, bank.rows(known), known)
     if keep is None:
         suite = fit_linear_suite(*data, decoder=external, seed=seed)
     else:
-        suite = kept_linear_suite(keep / f"fold{fold}" / "linear" / subject, *data, decoder=external, seed=seed)
+        suite = kept_linear_suite(suite_folder(keep, subject, fold), *data, decoder=external, seed=seed)
     return FoldModels(suite, decode, subject, fold, items)
 
 
@@ -146,6 +147,7 @@ def rank_study(
     subjects: list[str] | None = None,
     folds: list[int] | None = None,
     keep: Path | None = None,
+    jobs: int = 1,
     progress: Progress = lambda text: None,
 ) -> Retrieval:
     """Fit all models on every fold and rank the test items.
@@ -158,6 +160,8 @@ def rank_study(
         All by default.
     folds : list of int, optional
         All by default. Test items of several folds are pooled: each is ranked by the models of its own fold.
+    jobs : int
+        Processes that fit linear models side by side, which needs a folder to keep them.
     progress : callable
         Told the subject and fold that begins.
 
@@ -176,20 +180,21 @@ def rank_study(
     chosen: dict[str, str] = {}
     reports: dict[str, Any] = {}
     models: dict[tuple[str, int], FoldModels] = {}
-    for subject in wanted:
-        for fold in numbers:
-            if not is_tested(split, subject, fold):
-                continue
-            progress(f"{subject}, fold {fold + 1} of {len(numbers)}" if len(numbers) > 1 else subject)
-            fitted = fit_fold(prepared, bank, subject, fold, decode=decode, seed=seed, keep=keep)
-            scores = fitted.score(fitted.items.test, vectors)
-            scores[CHOSEN] = scores[fitted.suite.chosen]
-            for model, matrix in scores.items():
-                parts.setdefault((model, subject), []).append(matrix)
-            chosen[f"{subject}/{fold}"] = fitted.suite.chosen
-            reports[f"{subject}/{fold}"] = fitted.suite.report()
-            models[subject, fold] = fitted
-            queries.append(_query_table(subject, fold, fitted.items))
+    pairs = [(subject, fold) for subject in wanted for fold in numbers if is_tested(split, subject, fold)]
+    if keep is not None:
+        studies = [(prepared, *pair) for pair in pairs]
+        fit_ahead(studies, rows=bank.rows, decode=decode, seed=seed, keep=keep, jobs=jobs)
+    for subject, fold in pairs:
+        progress(f"{subject}, fold {fold + 1} of {len(numbers)}" if len(numbers) > 1 else subject)
+        fitted = fit_fold(prepared, bank, subject, fold, decode=decode, seed=seed, keep=keep)
+        scores = fitted.score(fitted.items.test, vectors)
+        scores[CHOSEN] = scores[fitted.suite.chosen]
+        for model, matrix in scores.items():
+            parts.setdefault((model, subject), []).append(matrix)
+        chosen[f"{subject}/{fold}"] = fitted.suite.chosen
+        reports[f"{subject}/{fold}"] = fitted.suite.report()
+        models[subject, fold] = fitted
+        queries.append(_query_table(subject, fold, fitted.items))
     texts = {str(row.stimulus): str(row.text) or str(row.stimulus) for row in prepared.stimuli.table.itertuples()}
     table = pd.DataFrame({"candidate": candidates, "text": [texts[name] for name in candidates]})
     tables = RankingTables(
@@ -236,30 +241,43 @@ def add_scores(tables: RankingTables, extra: Mapping[tuple[str, str], NDArray[np
     return RankingTables(tables.queries, tables.candidates, {**tables.scores, **extra})
 
 
-def with_ceilings(retrieval: Retrieval, prepared: PreparedStudy, data: Path) -> RankingTables:
+def with_ceilings(
+    tables: RankingTables,
+    models: Mapping[tuple[str, int], FoldModels],
+    prepared: PreparedStudy,
+    data: Path,
+    *,
+    keep: Path | None = None,
+) -> RankingTables:
     """Add the ceilings of a simulated study; subjects without ground truth are left as they are.
 
     Parameters
     ----------
-    retrieval : Retrieval
+    tables : RankingTables
         The ranked study; one fold.
+    models : mapping of (subject, fold) to FoldModels
+        The models that ranked it, for their training and test items.
     prepared : PreparedStudy
         The study.
     data : Path
         The simulated data set, with its truth.
+    keep : Path, optional
+        Folder of the study's models, in which the ceilings are kept.
 
     Returns
     -------
     RankingTables
         With `oracle`, `ideal_learner` and `exact_learner`.
     """
-    candidates = [str(name) for name in retrieval.tables.candidates["candidate"]]
+    candidates = [str(name) for name in tables.candidates["candidate"]]
     extra = {}
-    for (subject, _), fitted in retrieval.models.items():
+    for (subject, fold), fitted in models.items():
         if has_truth(data, subject):
-            found = ceiling_scores(data, prepared, subject, fitted.items.train, fitted.items.test, candidates)
+            items = fitted.items
+            path = None if keep is None else keep / f"fold{fold}" / "ceilings" / f"{subject}.npz"
+            found = ceiling_scores(data, prepared, subject, items.train, items.test, candidates, keep=path)
             extra.update({(name, subject): matrix for name, matrix in found.items()})
-    return add_scores(retrieval.tables, extra)
+    return add_scores(tables, extra)
 
 
 def with_controls(tables: RankingTables, shuffled: Retrieval | None, *, seed: int) -> RankingTables:

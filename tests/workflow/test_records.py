@@ -8,8 +8,7 @@ import pytest
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.scores import Score
 from neurodecode.workflow.bank import TargetBank
-from neurodecode.workflow.ceilings import CEILINGS
-from neurodecode.workflow.quickstart import REASON_NO_TRUTH
+from neurodecode.workflow.ceilings import CEILINGS, REASON_NO_TRUTH
 from neurodecode.workflow.records import build_results, curve_records, retrieval_records
 from neurodecode.workflow.retrieve import Retrieval
 

@@ -1,0 +1,71 @@
+"""The networks of a quickstart: one for each fold, and one for each fold's shuffled control."""
+
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+
+from neurodecode.core.prepared import PreparedStudy
+from neurodecode.core.targets import Targets
+from neurodecode.workflow.retrieve import Decode, is_tested
+from neurodecode.workflow.shuffle import shuffled_copy
+from neurodecode.workflow.spaces import Workspace
+from neurodecode.workflow.train import decoder_of, train_decoder
+
+
+def train_all(
+    prepared: PreparedStudy,
+    space: Workspace,
+    targets: dict[str, Targets],
+    seed: int,
+    subjects: Sequence[str],
+    *,
+    shuffled: bool,
+) -> Decode:
+    """Train the network of every fold, once.
+
+    Parameters
+    ----------
+    prepared : PreparedStudy
+        The study.
+    space : Workspace
+        Where networks and shuffled copies go.
+    targets : mapping of str to Targets
+        What is predicted, by layer.
+    seed : int
+        Of weights, order and shuffled pairs.
+    subjects : sequence of str
+        Trained together.
+    shuffled : bool
+        Whether the labels of training and validation are permuted first.
+
+    Returns
+    -------
+    Decode
+        Configured by ``configs/quickstart/decoder.yaml`` and what ``<modality>.yaml`` and ``<study>.yaml`` beside it
+        change.
+    """
+    checkpoints, split = {}, prepared.split
+    with as_file(files("neurodecode.configs")) as folder:
+        names = ("decoder", prepared.info["modality"], prepared.name)
+        paths = [folder / "quickstart" / f"{name}.yaml" for name in names]
+        configs = [path for number, path in enumerate(paths) if number == 0 or path.is_file()]
+        places = {name: space.targets(prepared.name) / name for name in targets}
+        for fold in range(split.n_folds):
+            here = [subject for subject in subjects if is_tested(split, subject, fold)]
+            if not here:
+                continue
+            source = (
+                shuffled_copy(prepared, space.shuffled(prepared.name, fold), seed=seed, fold=fold)
+                if shuffled
+                else prepared
+            )
+            path = train_decoder(
+                source,
+                places,
+                space.model(prepared.name, fold, shuffled=shuffled),
+                configs=configs,
+                fold=fold,
+                seed=seed,
+                subjects=here,
+            )
+            checkpoints.update({(fold, subject): path for subject in here})
+    return decoder_of(checkpoints)
