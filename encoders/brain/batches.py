@@ -65,16 +65,3 @@ def check_groups(groups: Sequence[SubjectBatch], n_channels: Mapping[str, int], 
                 f"signal of {group.subject}: got shape {tuple(group.signal.shape)}, "
                 f"expected (n_trials, {expected[0]}, {expected[1]})"
             )
-
-
-def group_by_subject(subjects: Sequence[str], signals: Mapping[str, Tensor]) -> list[SubjectBatch]:
-    """Return one group a subject in the order of ``subjects``.
-
-    Examples
-    --------
-    >>> import torch
-    >>> groups = group_by_subject(["b", "a"], {"a": torch.zeros(1, 2, 3), "b": torch.ones(2, 4, 3)})
-    >>> [(group.subject, len(group)) for group in groups]
-    [('b', 2), ('a', 1)]
-    """
-    return [SubjectBatch(subject, signals[subject]) for subject in subjects]

@@ -4,13 +4,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from neurodecode.core.errors import DataError
 
-Direction = Literal["image_given_brain", "brain_given_image", "none"]
 DIRECTIONS: tuple[str, ...] = ("image_given_brain", "brain_given_image", "none")
 SETTINGS: tuple[str, ...] = ("within-subject", "leave-one-subject-out", "joint", "adapted")
 

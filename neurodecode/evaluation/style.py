@@ -3,14 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from neurodecode.core.files import atomic_path
 
 INK, MUTED, FAINT, PAPER = "#1b2430", "#5b6675", "#d9dee5", "#ffffff"
 CHANCE, NULL = "#5b6675", "#bb5566"
@@ -190,9 +187,3 @@ def figure_bytes(figure: Figure) -> bytes:
     with house_style():
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(figure_bytes(figure))
