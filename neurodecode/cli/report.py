@@ -1,12 +1,8 @@
 """Write the report of a result again."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from neurodecode.core.errors import DataError
-
-if TYPE_CHECKING:
-    from neurodecode.evaluation.answers import Answers
 
 
 def run(results_folder: str) -> None:
@@ -27,11 +23,15 @@ def run(results_folder: str) -> None:
     from neurodecode.evaluation.figures import standard_figures
     from neurodecode.evaluation.pictures import load_pictures
     from neurodecode.evaluation.report import write_report
+    from neurodecode.workflow.records import answers_of
+    from neurodecode.workflow.run_folder import RankingTables
 
     with progress_bar("writing the report", total=3) as advance:
         results = Results.from_json(folder / "results.json")
         pictures = load_pictures(folder / "pictures.npz") if (folder / "pictures.npz").is_file() else []
-        answers = read_answers(folder) if (folder / "scores.npz").is_file() else {}
+        # By stimulus is enough here: units count for intervals and nulls, and figures of answers have none.
+        ranked = (folder / "scores.npz").is_file()
+        answers = answers_of(RankingTables.load(folder), by_unit=False) if ranked else {}
         advance()
         drawn = standard_figures(results, answers, pictures)
         kept = {
@@ -43,27 +43,3 @@ def run(results_folder: str) -> None:
         page = write_report(results, {**drawn, **kept}, pictures, folder)
         advance()
     print(f"report: {page}")
-
-
-def read_answers(folder: Path) -> "dict[tuple[str, str], Answers]":
-    """Read every model's scores of every candidate from a run folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds ``scores.npz``, ``queries.csv`` and ``candidates.csv``.
-
-    Returns
-    -------
-    dict of (model, subject) to Answers
-        Without folds and units: enough to draw ranks and scores, not to compute a null.
-    """
-    from neurodecode.evaluation.answers import Answers
-    from neurodecode.workflow.run_folder import RankingTables
-
-    tables = RankingTables.load(folder)
-    candidates = [str(name) for name in tables.candidates["candidate"]]
-    return {
-        (model, subject): Answers(matrix, [str(name) for name in tables.queries_of(subject)["correct"]], candidates)
-        for (model, subject), matrix in tables.scores.items()
-    }
