@@ -1,6 +1,5 @@
 """The built-in generator: draws 64 x 64 pictures in the style of OpenMoji from EfficientNet-Lite0 embeddings."""
 
-import hashlib
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from neurodecode.core.errors import ConfigError, DataError, LeakageError
 from neurodecode.core.files import read_json
+from neurodecode.core.kept import content_digest
 from neurodecode.core.targets import TargetSpace
 from neurodecode.generators.base import check_embeddings, noise_seeds, row_keys
 from neurodecode.generators.patch_diffusion import PatchDiffusionTransformer
@@ -229,14 +229,11 @@ class BuiltInGenerator:
 
     def fingerprint(self) -> dict[str, Any]:
         """Describe all that the pictures depend on beside embeddings and seed, as plain JSON types."""
-        digest = hashlib.sha256()
-        for name, values in sorted(self.pipeline.network.state_dict().items()):
-            digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-            digest.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        weights = {name: values.cpu().numpy() for name, values in self.pipeline.network.state_dict().items()}
         parts = {"network": self.pipeline.network.config, "scheduler": self.pipeline.scheduler.config}
         # Names with an underscore in front are notes of the library, such as where the files lay.
         plain = {part: {k: v for k, v in found.items() if k[:1] != "_"} for part, found in parts.items()}
-        return {"weights": digest.hexdigest(), "steps": self.steps, "guidance": self.guidance, **plain}
+        return {"weights": content_digest(weights), "steps": self.steps, "guidance": self.guidance, **plain}
 
     def require_unseen(self, stimuli: Sequence[str]) -> None:
         """Refuse stimuli that the generator may have learned by heart.

@@ -162,6 +162,7 @@ class Question:
             len(np.unique(self.codes[units == unit])) > 1 for unit in np.unique(units)
         )
         self._drawn: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self._values: tuple[str, NDArray[np.float64]] | None = None
         self._ranks = _ranks_of_every_label(scores, codes, len(self.names))
 
     @property
@@ -172,6 +173,8 @@ class Question:
     def values(self, metric: str) -> NDArray[np.float64]:
         """Compute the outcome of every query under every label, shape (n_queries, n_labels)."""
         name = plain_metric(metric)
+        if self._values is not None and self._values[0] == name:  # the score and its null ask one after the other
+            return self._values[1]
         if name.startswith("top"):
             flat = self._ranks.top_k(int(name[3:]))
         elif name.startswith("way"):
@@ -182,7 +185,8 @@ class Question:
             flat = self._ranks.reciprocal_rank()
         else:
             raise DataError(f"metric: got {metric!r}, expected top<k>, way<k>, mean_rank, median_rank or mrr")
-        return flat.reshape(len(self.query_labels), len(self.names))
+        self._values = name, flat.reshape(len(self.query_labels), len(self.names))
+        return self._values[1]
 
     def right_values(self, metric: str) -> NDArray[np.float64]:
         """Compute the outcome of every query under its own label, shape (n_queries,)."""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.workflow.ahead import fit_ahead
 from neurodecode.workflow.bank import TargetBank
-from neurodecode.workflow.retrieve import Decode, Retrieval, is_tested, rank_study
+from neurodecode.workflow.items import is_tested
+from neurodecode.workflow.retrieve import Decode, Retrieval, rank_study
 from neurodecode.workflow.run_folder import RankingTables
 from neurodecode.workflow.shuffle import shuffled_copy
 from neurodecode.workflow.spaces import Workspace

@@ -151,3 +151,22 @@ def draw_repetitions(recording: Recording, rows: NDArray[np.int64], count: int, 
     drawn = np.concatenate([generator.choice(group, count, replace=False) for group in groups])
     positions: NDArray[np.int64] = np.sort(drawn)
     return positions
+
+
+def is_tested(split: Split, subject: str, fold: int) -> bool:
+    """Tell whether a subject has test windows in a fold: one with fewer runs than others sits out the surplus folds."""
+    return len(split.rows(subject, "test", fold=fold)) > 0
+
+
+def candidate_names(prepared: PreparedStudy, subjects: list[str], folds: list[int]) -> list[str]:
+    """List the gallery: every stimulus that is tested in some fold of some subject, sorted."""
+    found: set[str] = set()
+    split = prepared.split
+    for subject in subjects:
+        shown = prepared.recording(subject).windows["stimulus"].to_numpy().astype(str)
+        for fold in folds:
+            found |= set(shown[split.rows(subject, "test", fold=fold)])
+    found.discard("")
+    if len(found) < 2:
+        raise DataError(f"{prepared.name}: {len(found)} test stimuli, expected at least two candidates")
+    return sorted(found)

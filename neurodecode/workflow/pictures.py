@@ -12,7 +12,7 @@ from neurodecode.evaluation.reconstruction import evaluate_reconstruction
 from neurodecode.generators.openmoji_pipeline import BuiltInGenerator
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.checkpoint import decode_with, open_checkpoint, require_fit
-from neurodecode.workflow.items import fold_items
+from neurodecode.workflow.items import candidate_names, fold_items
 from neurodecode.workflow.reconstruct import (
     NetworkModels,
     Progress,
@@ -21,7 +21,6 @@ from neurodecode.workflow.reconstruct import (
     picture_features,
     reconstruct_subject,
 )
-from neurodecode.workflow.retrieve import candidate_names
 
 
 @dataclass(frozen=True)

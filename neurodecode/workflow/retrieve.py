@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neurodecode.core.errors import DataError
 from neurodecode.core.prepared import PreparedStudy
-from neurodecode.core.split import Split
 from neurodecode.encoders.linear.fitting import fit_linear_suite
 from neurodecode.encoders.linear.kept import kept_linear_suite
 from neurodecode.encoders.linear.suite import LinearSuite
@@ -19,7 +17,7 @@ from neurodecode.encoders.linear.trials import TrialSet
 from neurodecode.workflow.ahead import fit_ahead, suite_folder
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.ceilings import ceiling_scores, has_truth
-from neurodecode.workflow.items import Items, fold_items
+from neurodecode.workflow.items import Items, candidate_names, fold_items, is_tested
 from neurodecode.workflow.run_folder import RankingTables
 
 Vectors = Mapping[str, NDArray[np.float32]]
@@ -201,25 +199,6 @@ def rank_study(
         pd.concat(queries, ignore_index=True), table, {key: np.concatenate(rows) for key, rows in parts.items()}
     )
     return Retrieval(tables, chosen, reports, models)
-
-
-def is_tested(split: Split, subject: str, fold: int) -> bool:
-    """Tell whether a subject has test windows in a fold: one with fewer runs than others sits out the surplus folds."""
-    return len(split.rows(subject, "test", fold=fold)) > 0
-
-
-def candidate_names(prepared: PreparedStudy, subjects: list[str], folds: list[int]) -> list[str]:
-    """List the gallery: every stimulus that is tested in some fold of some subject, sorted."""
-    found: set[str] = set()
-    split = prepared.split
-    for subject in subjects:
-        shown = prepared.recording(subject).windows["stimulus"].to_numpy().astype(str)
-        for fold in folds:
-            found |= set(shown[split.rows(subject, "test", fold=fold)])
-    found.discard("")
-    if len(found) < 2:
-        raise DataError(f"{prepared.name}: {len(found)} test stimuli, expected at least two candidates")
-    return sorted(found)
 
 
 def _query_table(subject: str, fold: int, items: Items) -> pd.DataFrame:
