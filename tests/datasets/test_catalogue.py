@@ -85,11 +85,13 @@ def mini_simulation(modality: str) -> Callable[[Path, Path], Path]:
 FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "arrays": lambda root, pristine_eeg: write_miniature("arrays", root / "arrays"),
     "bids": mini_bids,
+    "epochs": lambda root, pristine_eeg: write_miniature("epochs", root / "epochs"),
     "haxby_slice": mini_haxby,
     "muse_n170": mini_muse,
     "openmoji_eeg": mini_simulation("eeg"),
     "openmoji_meg": mini_simulation("meg"),
     "openmoji_fmri": mini_simulation("fmri"),
+    "things_eeg2": lambda root, pristine_eeg: write_miniature("things_eeg2", root / "things_eeg2"),
 }
 
 
