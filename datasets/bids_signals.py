@@ -90,7 +90,7 @@ def read_run(
     rate = float(raw.info["sfreq"])
     data = _load(raw, run)
     _check_signals(run.file, data, names, rate)
-    sensors = _sensors(raw, datatype, rate if sfreq is None else float(sfreq), tmin)
+    sensors = sensors_of(raw, rate if sfreq is None else float(sfreq), tmin)
     return preprocess_array(data, rate, sfreq, settings=settings), sensors
 
 
@@ -151,16 +151,32 @@ def _check_signals(file: Path, data: NDArray[np.float32], names: list[str], sfre
             raise DataError(f"{file}: channel {name!r} is flat; if it is known to be bad, say so in the channels table")
 
 
-def _sensors(raw: Any, datatype: str, sfreq: float, tmin: float) -> Sensors:
+def sensors_of(raw: Any, sfreq: float, tmin: float) -> Sensors:
+    """Describe the channels of what MNE has read.
+
+    Parameters
+    ----------
+    raw : mne.io.BaseRaw or mne.BaseEpochs
+        With the channels that are kept: electrodes, magnetometers, gradiometers.
+    sfreq : float
+        Rate of the windows in Hz.
+    tmin : float
+        Time of a window's first sample relative to its onset in seconds.
+
+    Returns
+    -------
+    Sensors
+        Positions in head coordinates, where there are any.
+    """
     names = tuple(raw.ch_names)
     positions = np.array([channel["loc"][:3] for channel in raw.info["chs"]], dtype=np.float64)
     positions[~np.isfinite(positions).all(axis=1) | ~positions.any(axis=1)] = np.nan
-    if datatype == "meg" and raw.info["dev_head_t"] is not None:
+    kinds = tuple(raw.get_channel_types())
+    if "eeg" not in kinds and raw.info["dev_head_t"] is not None:
         import mne
 
         positions = mne.transforms.apply_trans(raw.info["dev_head_t"], positions)
     known = bool(np.isfinite(positions).any())
-    kinds = tuple(raw.get_channel_types())
     units = {"eeg": "V", "mag": "T", "grad": "T/m"}
     return Sensors(
         names=names,

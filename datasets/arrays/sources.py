@@ -104,7 +104,7 @@ def text_values(array: OpenedArray) -> list[str]:
     if sum(size != 1 for size in array.shape) > 1:
         raise DataError(f"{array.place}: shape {array.shape}, expected a list of one entry a trial")
     values = np.asarray(array.whole()).ravel()
-    return [_as_text(value, f"{array.place}: entry {row}") for row, value in enumerate(values.tolist())]
+    return [as_text(value, f"{array.place}: entry {row}") for row, value in enumerate(values.tolist())]
 
 
 def read_text_table(path: Path) -> pd.DataFrame:
@@ -117,7 +117,14 @@ def read_text_table(path: Path) -> pd.DataFrame:
     return read_table(path, text=tuple(columns))
 
 
-def _as_text(value: Any, where: str) -> str:
+def as_text(value: Any, where: str) -> str:
+    """Put one entry into text: a whole number without a decimal point, a missing number as nothing.
+
+    Examples
+    --------
+    >>> as_text(3.0, "here"), as_text(b"cat ", "here"), as_text(float("nan"), "here")
+    ('3', 'cat', '')
+    """
     while isinstance(value, np.ndarray | list) and np.size(value) == 1:
         value = np.asarray(value).ravel()[0]  # a cell of MATLAB
     if isinstance(value, np.ndarray | list):
@@ -252,7 +259,7 @@ def _matlab_text(file: Any, entry: Any) -> NDArray[np.str_]:
             elif cell.attrs.get("MATLAB_class") == b"char":
                 texts.append("".join(chr(code) for code in values.T.ravel()))
             else:
-                texts.append(_as_text(values, f"{entry.name}: a cell"))
+                texts.append(as_text(values, f"{entry.name}: a cell"))
         return np.array(texts, dtype=np.str_)
     rows = np.asarray(entry).T
     return np.array(["".join(chr(code) for code in row).rstrip() for row in np.atleast_2d(rows)], dtype=np.str_)

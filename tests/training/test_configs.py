@@ -10,7 +10,7 @@ from neurodecode.training.command_line import run
 
 CONFIGS = Path(str(files("neurodecode.configs")))
 RECIPES = ["linear", "projection_mlp", "residual_mlp", "ridge_start", "temporal_spatial"]
-STUDIES = ["arrays", "haxby_slice", "muse_n170", "openmoji_eeg", "openmoji_fmri", "openmoji_meg"]
+STUDIES = ["arrays", "epochs", "haxby_slice", "muse_n170", "openmoji_eeg", "openmoji_fmri", "openmoji_meg"]
 
 
 def printed(capsys: pytest.CaptureFixture[str], *names: str, extra: tuple[str, ...] = ()) -> dict:
