@@ -3,14 +3,17 @@
 import math
 from dataclasses import asdict
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.scores import Score
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.ceilings import CEILINGS, REASON_NO_TRUTH
-from neurodecode.workflow.records import build_results, curve_records, retrieval_records
-from neurodecode.workflow.retrieve import Retrieval
+from neurodecode.workflow.records import build_results, curve_records, protocols, retrieval_records
+from neurodecode.workflow.retrieve import PERMUTED, SHUFFLED, Retrieval
+from neurodecode.workflow.run_folder import RankingTables
 
 
 def one(scores: list[Score], metric: str, model: str, subject: str = "sub-01") -> Score:
@@ -72,3 +75,28 @@ def test_without_a_ranking_no_model_was_chosen(runs_study: PreparedStudy, bank: 
     results = build_results(runs_study, bank, None, [], [], seed=0, config={})
     assert results.chosen_model == {}
     assert "chosen by validation" not in results.study
+
+
+def test_the_shuffled_control_is_joint_only_where_its_network_was(runs_study: PreparedStudy) -> None:
+    names = ["a", "b", "c"]
+    queries = pd.DataFrame(
+        [
+            {"subject": subject, "query": name, "stimulus": name, "correct": name, "unit": name, "fold": 0,
+             "repetitions": 1}
+            for subject in ("sub-01", "sub-02") for name in names
+        ]
+    )  # fmt: skip
+    candidates = pd.DataFrame({"candidate": names, "text": names})
+    scores = {(model, subject): np.eye(3, dtype=np.float32) for subject in ("sub-01", "sub-02")
+              for model in ("decoder", "ridge", SHUFFLED, PERMUTED)}  # fmt: skip
+
+    def setting(wanted: dict[tuple[str, str], np.ndarray], model: str, joint: bool) -> str:
+        labels = protocols(runs_study, RankingTables(queries, candidates, wanted), joint=joint, averaged="signals x 1")
+        return labels[model].split(" | ")[0]
+
+    assert setting(scores, SHUFFLED, True) == "joint"
+    assert setting(scores, SHUFFLED, False) == "within-subject"
+    one_subject = {key: matrix for key, matrix in scores.items() if key != (SHUFFLED, "sub-02")}
+    assert setting(one_subject, SHUFFLED, True) == "within-subject"
+    assert setting(one_subject, PERMUTED, True) == setting(one_subject, "decoder", True) == "joint"
+    assert setting(one_subject, "ridge", True) == "within-subject"
