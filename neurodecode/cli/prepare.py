@@ -1,7 +1,7 @@
 """Read a study, prove its alignment and write its cache."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 def run(
@@ -14,6 +14,8 @@ def run(
     regions: list[str] | None = None,
     split: str | None = None,
     split_seed: int = 0,
+    session_scaling: Literal["none", "zscore", "robust", "whiten"] = "none",
+    session_clamp: float = 0.0,
     options: dict[str, Any] | None = None,
     jobs: int = 1,
 ) -> None:
@@ -38,6 +40,11 @@ def run(
         them tests, a tenth validates), run, session or subject (each is left out once). The study's own by default.
     split_seed : int
         Seed of a drawn split.
+    session_scaling : str
+        Scale the windows of each session when a fold reads them, as its training windows say: zscore, robust (median
+        and interquartile range) or whiten (multivariate noise normalisation).
+    session_clamp : float
+        Scaled values beyond this are clipped; 0 means no clipping.
     options : dict, optional
         The study's own options, such as --options '{"dialect": "B"}'; its page in `docs` lists them.
     jobs : int
@@ -62,6 +69,8 @@ def run(
             regions=regions or (),
             split=split,
             split_seed=split_seed,
+            session_scaling=session_scaling,
+            session_clamp=session_clamp,
             jobs=jobs,
             progress=lambda subject: advance(description=f"preparing {study}, {subject}"),
         )

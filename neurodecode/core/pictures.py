@@ -149,7 +149,7 @@ def as_pixels(values: NDArray[Any], *, where: str) -> NDArray[np.uint8]:
             return np.ascontiguousarray(pixels)
         raise DataError(f"{where}: values from {low:g} to {high:g}, expected 0 to 1")
     raise DataError(
-        f"{where}: {values.dtype} of shape {values.shape}, expected uint8 (height, width, 3) or floats (3, height, width)"
+        f"{where}: {values.dtype} of shape {values.shape}, expected uint8 (height, width, 3) or floats (3, ...)"
     )
 
 

@@ -8,11 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.checks import check_channels, check_expected, check_pairing, check_signals
 from neurodecode.core.errors import ConfigError, DataError, suggestion
-from neurodecode.core.files import atomic_folder, fingerprint, folder_lock, read_json, write_json
+from neurodecode.core.files import atomic_folder, fingerprint, folder_lock, read_json, read_table, write_json, write_table
 from neurodecode.core.recording import Recording
+from neurodecode.core.session_scaling import KINDS, fit_session_scaling, scaled
+from neurodecode.core.session_scaling import Kind as SessionScalingKind
 from neurodecode.core.split import Split
 from neurodecode.core.split_rules import RULES, split_by_rule
 from neurodecode.core.stimuli import Stimuli
@@ -40,6 +44,7 @@ class PreparedStudy:
         self.folder = folder
         self.header: dict[str, Any] = read_json(folder / "study.json")
         self._recordings: dict[str, Recording] = {}
+        self._scaled: dict[tuple[str, int], Recording] = {}
 
     @property
     def info(self) -> dict[str, Any]:
@@ -72,17 +77,37 @@ class PreparedStudy:
         """Read the split and check its hash."""
         return Split.load(self.folder)
 
-    def recording(self, subject: str) -> Recording:
-        """Open one subject, memory-mapped."""
+    def recording(self, subject: str, *, fold: int | None = None) -> Recording:
+        """Open one subject, memory-mapped; for a fold, scaled within its sessions if the study was so prepared."""
         if subject not in self.subjects:
             raise DataError(f"subject {subject!r} is not in {self.name}, which has {', '.join(self.subjects)}")
         if subject not in self._recordings:
             self._recordings[subject] = load_recording(self.folder / subject)
-        return self._recordings[subject]
+        kind, clamp = self.session_scaling
+        if fold is None or kind == "none":
+            return self._recordings[subject]
+        if (subject, fold) not in self._scaled:
+            plain, rows = self._recordings[subject], self.split.rows(subject, "train", fold=fold)
+            self._scaled[subject, fold] = scaled(plain, fit_session_scaling(plain, rows, kind, clamp=clamp))
+        return self._scaled[subject, fold]
+
+    @property
+    def session_scaling(self) -> tuple[SessionScalingKind, float]:
+        """Tell how windows are scaled within their session, and at what they are clipped (0 for not at all)."""
+        kind, clamp = self.header.get("session_scaling", ("none", 0.0))
+        return kind, float(clamp)
+
+    def annotation(self, subject: str, name: str) -> pd.DataFrame:
+        """Read a table that belongs to a subject's recordings, such as ``words`` or ``phonemes``."""
+        path = self.folder / subject / f"annotation-{name}.csv"
+        if not path.is_file():
+            there = sorted(other.stem.removeprefix("annotation-") for other in path.parent.glob("annotation-*.csv"))
+            raise DataError(f"annotation: got {name!r}, expected one of {', '.join(there) or 'none'} ({self.name})")
+        return read_table(path, required=("onset", "duration"), text=("run", "block", "word", "phoneme", "sentence"))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave memory maps behind when sent to another process."""
-        return {**self.__dict__, "_recordings": {}}
+        return {**self.__dict__, "_recordings": {}, "_scaled": {}}
 
 
 def prepare_study(
@@ -94,6 +119,8 @@ def prepare_study(
     regions: Sequence[str] = (),
     split: str | None = None,
     split_seed: int = 0,
+    session_scaling: SessionScalingKind = "none",
+    session_clamp: float = 0.0,
     jobs: int = 1,
     progress: Callable[[str], None] = lambda message: None,
 ) -> PreparedStudy:
@@ -115,6 +142,11 @@ def prepare_study(
         One of the study's `own_splits` or of `neurodecode.core.split_rules.RULES`; the study's first own by default.
     split_seed : int
         Seed of such a rule; the study's own splits have a fixed one.
+    session_scaling : str
+        How windows are scaled within their session when a fold reads them, see `neurodecode.core.session_scaling`;
+        the cache itself is not scaled.
+    session_clamp : float
+        Scaled values beyond this are clipped; 0 means no clipping.
     jobs : int
         Number of processes, each with a subject of its own.
     progress : callable
@@ -138,6 +170,13 @@ def prepare_study(
         raise ConfigError(
             f"split: got {rule!r}, expected one of {expected}{suggestion(rule, (*study.own_splits, *RULES))}"
         )
+    if session_scaling not in KINDS:
+        expected = ", ".join(KINDS)
+        raise ConfigError(
+            f"session_scaling: got {session_scaling!r}, expected one of {expected}{suggestion(session_scaling, KINDS)}"
+        )
+    if session_clamp < 0 or (session_clamp and session_scaling == "none"):
+        raise ConfigError(f"session_clamp: got {session_clamp:g}, expected 0 or, with session_scaling, more")
     if not wanted:
         raise DataError(f"{study.root}: no subject of {study.info.name} found")
     key = fingerprint(
@@ -175,6 +214,7 @@ def prepare_study(
                 "steps": study.steps(),
                 "sfreq": sfreq,
                 "regions": list(regions),
+                "session_scaling": [session_scaling, session_clamp],
                 "split": rule,
                 "subjects": wanted,
                 "stimulus_root": None if stimuli.root is None else str(stimuli.root.resolve()),
@@ -228,6 +268,8 @@ def _prepare_subject(
         check_pairing(recording, stimuli)
         check_signals(recording)
         save_recording(temporary, recording, store=store)
+        for name, table in study.annotations(subject).items():
+            write_table(temporary / f"annotation-{name}.csv", table)
 
 
 def _proof(recording: Recording, stimuli: Stimuli, split: Split) -> dict[str, Any]:

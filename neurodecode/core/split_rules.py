@@ -110,10 +110,12 @@ def units_of(rule: str, windows: pd.DataFrame, stimuli: Stimuli | None = None) -
     shown = windows["stimulus"].astype(str)
     if rule == "stimulus":
         return shown.to_numpy().astype(str)
-    if rule in windows:
-        values = windows[rule].fillna("").astype(str)
-    elif stimuli is not None and rule in stimuli.table:
-        known = stimuli.table.set_index("stimulus")[rule].fillna("").astype(str)
+    # Where texts were joined or occur twice, the study says which of them belong on one side.
+    column = "split_text" if rule == "text" and _has_column("split_text", windows, stimuli) else rule
+    if column in windows:
+        values = windows[column].fillna("").astype(str)
+    elif stimuli is not None and column in stimuli.table:
+        known = stimuli.table.set_index("stimulus")[column].fillna("").astype(str)
         values = shown.map(known).fillna("")
     else:
         raise DataError(f"split: neither windows nor stimuli have a column {rule!r}")
@@ -121,3 +123,7 @@ def units_of(rule: str, windows: pd.DataFrame, stimuli: Stimuli | None = None) -
     if missing.any():
         raise DataError(f"split: the stimulus {shown[missing].iloc[0]!r} has no {rule}")
     return values.where(shown != "", "").to_numpy().astype(str)
+
+
+def _has_column(column: str, windows: pd.DataFrame, stimuli: Stimuli | None) -> bool:
+    return column in windows or (stimuli is not None and column in stimuli.table)

@@ -133,6 +133,13 @@ class Study(ABC):
         Large studies put their signals into `store` as they go, run by run or chunk by chunk; it may be left out.
         """
 
+    def annotations(self, subject: str) -> dict[str, pd.DataFrame]:
+        """Read what is known of a subject's recordings beside the windows, by name: ``words``, ``phonemes``.
+
+        Each has the columns `run`, `block`, `onset` and `duration` (seconds of the block). Most studies have none.
+        """
+        return {}
+
     @abstractmethod
     def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
         """Make the study's own split over the window tables of its subjects."""

@@ -227,6 +227,7 @@ class BrainDataModule(LightningDataModule):
             "split": self.split.hash,
             "fold": self.fold,
             "transforms": self.transforms,
+            "session_scaling": list(self.study.session_scaling),
         }
 
     # -- what is fitted on the training windows ---------------------------------------------------------------
@@ -250,7 +251,7 @@ class BrainDataModule(LightningDataModule):
         names = np.repeat(
             items.table["item"].to_numpy().astype(str)[chosen], [len(items.windows[item]) for item in chosen]
         )
-        return self.study.recording(subject).read(rows), names
+        return self.study.recording(subject, fold=self.fold).read(rows), names
 
     def prepare_fold(self) -> Preparation:
         """Fit transforms and reductions on the training windows of the fold; done once.
@@ -306,7 +307,13 @@ class BrainDataModule(LightningDataModule):
         if not self._fitted:
             raise ConfigError("ckpt_path: got none, expected a checkpoint: nothing was fitted for this evaluation")
         return ItemDataset(
-            self.study, self._items[part], self.preparation, self.reduced_targets(), self.candidates, averaging
+            self.study,
+            self._items[part],
+            self.preparation,
+            self.reduced_targets(),
+            self.candidates,
+            averaging,
+            fold=self.fold,
         )
 
     def _loader(self, part: Part, averaging: Averaging, *, shuffle: bool) -> "DataLoader[Batch]":

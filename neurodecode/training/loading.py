@@ -101,6 +101,8 @@ class ItemDataset(Dataset[Batch]):
         Names of the rows of the targets.
     averaging : int or str
         See :func:`neurodecode.training.items.draw_repetitions`.
+    fold : int
+        Whose training windows scale each session, where the study was so prepared.
     """
 
     def __init__(
@@ -111,12 +113,15 @@ class ItemDataset(Dataset[Batch]):
         targets: Mapping[str, torch.Tensor],
         candidates: list[str],
         averaging: Averaging,
+        *,
+        fold: int,
     ) -> None:
         self.study = study
         self.items = items
         self.preparation = preparation
         self.targets = dict(targets)
         self.averaging: Averaging = averaging
+        self.fold = fold
         place = {name: position for position, name in enumerate(candidates)}
         self.names = items.table["candidate"].astype(str).tolist()
         self.candidate_index = np.array([place[name] for name in self.names], dtype=np.int64)
@@ -134,10 +139,10 @@ class ItemDataset(Dataset[Batch]):
         groups = []
         for subject in dict.fromkeys(subjects):
             members = np.flatnonzero(subjects == subject)
-            signals = self.study.recording(str(subject)).read_averaged([drawn[member] for member in members])
-            groups.append(
-                SubjectBatch(str(subject), torch.from_numpy(self.preparation.apply(str(subject), signals)))
+            signals = self.study.recording(str(subject), fold=self.fold).read_averaged(
+                [drawn[member] for member in members]
             )
+            groups.append(SubjectBatch(str(subject), torch.from_numpy(self.preparation.apply(str(subject), signals))))
         index = torch.from_numpy(self.candidate_index[request.rows])
         return Batch(
             groups=groups,

@@ -286,6 +286,9 @@ def require_same_interface(saved: Mapping[str, Any], found: Mapping[str, Any], *
             raise MismatchError(
                 f"{what}: target {target!r} has {there['size']} components there, but {here['size']} in the data"
             )
+    there, here = (list(side.get("session_scaling", ["none", 0.0])) for side in (saved, found))
+    if there != here:
+        raise MismatchError(f"{what}: session scaling {there[0]} (clamp {there[1]:g}) there, but {here[0]} here")
     for key in ("split", "fold"):
         if saved.get(key) != found.get(key):
             raise LeakageError(

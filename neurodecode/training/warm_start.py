@@ -75,7 +75,7 @@ def training_trials(data: BrainDataModule, subject: str) -> TrialSet:
     mine = np.flatnonzero((items.table["subject"] == subject).to_numpy())
     counts = [len(items.windows[item]) for item in mine]
     rows = np.concatenate([items.windows[item] for item in mine])
-    signals = data.prepare_fold().apply(subject, data.study.recording(subject).read(rows))
+    signals = data.prepare_fold().apply(subject, data.study.recording(subject, fold=data.fold).read(rows))
     return TrialSet(
         signals,
         np.repeat(items.table["candidate"].to_numpy().astype(str)[mine], counts),
@@ -112,9 +112,9 @@ def posterior_weights(responses: Floats, targets: Floats, noise: float) -> Float
     return np.asarray(np.linalg.solve(covariance + noise * np.eye(len(covariance)), together), dtype=np.float64)
 
 
-def closed_form_decoder(trials: TrialSet, bank: Bank, names: NDArray[np.str_], kind: Start, *, seed: int) -> tuple[
-    Stage, Callable[[Floats], Floats]
-]:
+def closed_form_decoder(
+    trials: TrialSet, bank: Bank, names: NDArray[np.str_], kind: Start, *, seed: int
+) -> tuple[Stage, Callable[[Floats], Floats]]:
     """Fit a closed-form decoder from signals to the joint components of the targets.
 
     Parameters

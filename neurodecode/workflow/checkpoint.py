@@ -102,6 +102,12 @@ def require_fit(
             f"checkpoint: was trained with split {interface['split']}, but {prepared.folder} has "
             f"{prepared.split.hash}; its test windows may have been trained on"
         )
+    there, here = interface.get("session_scaling", ["none", 0.0]), list(prepared.session_scaling)
+    if list(there) != here:
+        raise MismatchError(
+            f"checkpoint: was trained with session scaling {there[0]} (clamp {there[1]:g}), but {prepared.folder} has "
+            f"{here[0]} (clamp {here[1]:g})"
+        )
     for subject in subjects:
         known = interface["subjects"].get(subject)
         if known is None:

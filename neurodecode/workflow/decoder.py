@@ -103,7 +103,13 @@ class Decoder:
         return list(self._expected(subject)["channels"])
 
     def decode(
-        self, trials: Signals, subject: str, *, channels: Sequence[str] | None = None, sfreq: float | None = None
+        self,
+        trials: Signals,
+        subject: str,
+        *,
+        channels: Sequence[str] | None = None,
+        sfreq: float | None = None,
+        scaled: bool = False,
     ) -> Decoded:
         """Decode trials of one subject.
 
@@ -119,6 +125,9 @@ class Decoder:
             Names of an array's channels, to have them checked; they are then put in order.
         sfreq : float, optional
             Sampling rate of an array in Hz, to have it checked.
+        scaled : bool
+            Say that the trials are scaled within their session as those of the training were, see
+            `neurodecode.core.session_scaling`; needed where the study was prepared so.
 
         Returns
         -------
@@ -131,6 +140,11 @@ class Decoder:
             If subject, channels, sampling rate, unit or window are not those of the training; it names both sides.
         """
         expected = self._expected(subject)
+        kind = self.task.interface.get("session_scaling", ["none"])[0]
+        if kind != "none" and not scaled:
+            raise MismatchError(
+                f"trials: the training's were scaled within their session ({kind}); scale these so and say scaled=True"
+            )
         if isinstance(trials, np.ndarray):
             signals = trials
         else:
@@ -158,6 +172,7 @@ class Decoder:
         *,
         channels: Sequence[str] | None = None,
         sfreq: float | None = None,
+        scaled: bool = False,
     ) -> pd.DataFrame:
         """Rank candidates for every trial by the mean over targets of the cosine with the decoded embedding.
 
@@ -166,7 +181,7 @@ class Decoder:
 
         Parameters
         ----------
-        trials, subject, channels, sfreq
+        trials, subject, channels, sfreq, scaled
             As in `decode`.
         candidates : mapping of str to ndarray of shape (n_candidates, dim), or TargetBank
             Embeddings of the candidates by target: some or all of `targets`. Of a bank, the rows of `names`.
@@ -192,7 +207,7 @@ class Decoder:
             raise MismatchError(
                 f"candidates: got the targets {', '.join(rows)}, expected some of {', '.join(self.targets)}"
             )
-        decoded = self.decode(trials, subject, channels=channels, sfreq=sfreq)
+        decoded = self.decode(trials, subject, channels=channels, sfreq=sfreq, scaled=scaled)
         scores = np.mean([_cosines(decoded[target], rows[target], len(names), target) for target in common], axis=0)
         order = np.argsort(-scores, axis=1, kind="stable")
         n_trials, n_candidates = scores.shape

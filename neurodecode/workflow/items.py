@@ -101,7 +101,7 @@ def fold_items(prepared: PreparedStudy, subject: str, *, fold: int = 0) -> Items
     Items
         The parts. A part without windows is a DataError.
     """
-    recording, split = prepared.recording(subject), prepared.split
+    recording, split = prepared.recording(subject, fold=fold), prepared.split
     train, _ = windows_as_trials(split, recording, split.rows(subject, "train", fold=fold), averaged=False)
     validation, _ = windows_as_trials(split, recording, split.rows(subject, "val", fold=fold), averaged=False)
     averaged = prepared.info["averaging"] == "stimulus"
@@ -134,7 +134,7 @@ def fewer_repetitions(
     TrialSet
         One row a stimulus.
     """
-    recording = prepared.recording(subject)
+    recording = prepared.recording(subject, fold=fold)
     rows = draw_repetitions(recording, split.rows(subject, "test", fold=fold), repetitions, seed)
     trials, _ = windows_as_trials(split, recording, rows, averaged=True)
     return trials

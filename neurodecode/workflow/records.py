@@ -231,6 +231,10 @@ def build_results(
     if chosen:
         listed = ", ".join(f"{name} ({count})" for name, count in zip(names, numbers, strict=True))
         study["chosen by validation"] = listed
+    kind, clamp = prepared.session_scaling
+    if kind != "none":
+        clipped = f", clipped at {clamp:g}" if clamp else ""
+        study["session scaling"] = f"{kind}, by the training windows of each session{clipped}"
     if first.flags:
         study["flags"] = "; ".join(first.flags)
     return Results(

@@ -76,6 +76,7 @@ def shuffled_copy(prepared: PreparedStudy, folder: Path, *, seed: int, fold: int
         If the folder holds a copy of another study, seed or fold.
     """
     mark = {"key": prepared.header["key"], "seed": seed, "fold": fold, "split": prepared.split.hash}
+    mark["session_scaling"] = list(prepared.session_scaling)
     if (folder / "study.json").exists():
         if read_json(folder / "study.json").get("shuffled") != mark:
             raise LeakageError(f"{folder}: holds another shuffled study; remove it or choose another folder")

@@ -60,6 +60,7 @@ def train_decoder(
             "study": prepared.header["key"],
             "shuffled": prepared.header.get("shuffled"),
             "split": prepared.split.hash,
+            "session_scaling": list(prepared.session_scaling),
             "targets": {name: read_json(path / "complete.json") for name, path in targets.items()},
             "configs": [path.read_text(encoding="utf-8") for path in configs],
             "fold": fold,

@@ -144,9 +144,7 @@ def test_a_cut_archive_is_named(folder: Path) -> None:
     path = folder / "shard.tar"
     whole = path.read_bytes()
     path.write_bytes(whole[:700])
-    with pytest.raises(
-        DataError, match=r"shard\.tar: (cut within member 'sample1\.png'|not readable as a whole tar|cut within)"
-    ):
+    with pytest.raises(DataError, match=r"shard\.tar: (cut within member|not readable as a whole tar)"):
         index_tar(path)
 
 

@@ -298,3 +298,31 @@ def test_two_processes_share_the_work(toy: Toy, tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0]
     assert outputs[0] == outputs[1]
     assert sorted((tmp_path / "loads.txt").read_text().split()) == ["sub-01", "sub-02"]
+
+
+def test_a_fold_reads_windows_scaled_within_their_session(toy: Toy, tmp_path: Path) -> None:
+    plain = prepare_study(toy, tmp_path / "cache")
+    before = plain.recording("sub-01").read(np.arange(8))
+    assert np.array_equal(plain.recording("sub-01", fold=0).read(np.arange(8)), before)
+    prepared = prepare_study(toy, tmp_path / "cache", session_scaling="zscore", session_clamp=20.0)
+    assert np.array_equal(prepared.recording("sub-01").read(np.arange(8)), before)
+    own = before[plain.split.rows("sub-01", "train")].astype(np.float64)
+    expected = (before - own.mean((0, 2))[:, None]) / own.std((0, 2))[:, None]
+    assert np.allclose(prepared.recording("sub-01", fold=0).read(np.arange(8)), expected, atol=1e-4)
+    assert PreparedStudy(tmp_path / "cache").session_scaling == ("zscore", 20.0)
+
+
+def test_session_scaling_and_split_are_checked_before_anything_is_read(toy: Toy, tmp_path: Path) -> None:
+    toy.loads.clear()
+    with pytest.raises(ConfigError, match=r"got 'zscores', expected one of none, .* mean 'zscore'"):
+        prepare_study(toy, tmp_path / "cache", session_scaling="zscores")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="session_clamp: got 5, expected 0 or, with session_scaling, more"):
+        prepare_study(toy, tmp_path / "cache", session_clamp=5.0)
+    with pytest.raises(ConfigError, match=r"split: got 'runs', expected one of published, .* mean 'run'"):
+        prepare_study(toy, tmp_path / "cache", split="runs")
+    assert not toy.loads
+
+
+def test_regions_that_the_sensors_lack(toy: Toy, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="regions: got 'V1', expected none: the sensors have no regions"):
+        prepare_study(toy, tmp_path / "cache", regions=["V1"])
