@@ -59,7 +59,8 @@ def shuffled_copy(prepared: PreparedStudy, folder: Path, *, seed: int, fold: int
     prepared : PreparedStudy
         The study.
     folder : Path
-        Where the copy goes; signals are linked, not copied. An existing copy made with the same seed is opened.
+        Where the copy goes; signals are linked, not copied. A copy of the same study, seed and fold is opened, any other
+        copy is replaced.
     seed : int
         Seed of the permutations; every subject and part has its own.
     fold : int
@@ -73,14 +74,17 @@ def shuffled_copy(prepared: PreparedStudy, folder: Path, *, seed: int, fold: int
     Raises
     ------
     LeakageError
-        If the folder holds a copy of another study, seed or fold.
+        If the folder holds something else, such as a study with its true labels.
     """
     mark = {"key": prepared.header["key"], "seed": seed, "fold": fold, "split": prepared.split.hash}
     mark["session_scaling"] = list(prepared.session_scaling)
-    if (folder / "study.json").exists():
-        if read_json(folder / "study.json").get("shuffled") != mark:
-            raise LeakageError(f"{folder}: holds another shuffled study; remove it or choose another folder")
-        return PreparedStudy(folder)
+    if folder.exists():
+        header = read_json(folder / "study.json") if (folder / "study.json").is_file() else {}
+        if not header.get("shuffled"):
+            raise LeakageError(f"{folder}: holds something other than a shuffled study; choose another folder")
+        if header["shuffled"] == mark:
+            return PreparedStudy(folder)
+        shutil.rmtree(folder)
     averaging = str(prepared.info["averaging"])
     with atomic_folder(folder) as temporary:
         for name in ("stimuli.csv", "split.csv", "split.json", "key.json"):

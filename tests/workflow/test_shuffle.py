@@ -44,7 +44,7 @@ def test_signals_are_linked_and_the_split_is_the_same(small_study: PreparedStudy
     np.testing.assert_array_equal(copy.recording("sub-01").read(rows), small_study.recording("sub-01").read(rows))
 
 
-def test_the_same_seed_gives_the_same_copy_and_another_is_refused(small_study: PreparedStudy, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_copy_and_another_replaces_it(small_study: PreparedStudy, tmp_path: Path) -> None:
     first = shuffled_copy(small_study, tmp_path / "first", seed=3)
     again = shuffled_copy(small_study, tmp_path / "again", seed=3)
     other = shuffled_copy(small_study, tmp_path / "other", seed=4)
@@ -52,8 +52,19 @@ def test_the_same_seed_gives_the_same_copy_and_another_is_refused(small_study: P
     assert (labels(first, "sub-01") != labels(other, "sub-01")).any()
     reopened = shuffled_copy(small_study, tmp_path / "first", seed=3)
     assert reopened.header["shuffled"]["seed"] == 3
-    with pytest.raises(LeakageError, match="holds another shuffled study"):
-        shuffled_copy(small_study, tmp_path / "first", seed=4)
+    replaced = shuffled_copy(small_study, tmp_path / "first", seed=4)
+    np.testing.assert_array_equal(labels(replaced, "sub-01"), labels(other, "sub-01"))
+
+
+def test_nothing_but_a_shuffled_copy_is_replaced(small_study: PreparedStudy, tmp_path: Path) -> None:
+    before = sorted(path.name for path in small_study.folder.iterdir())
+    with pytest.raises(LeakageError, match="holds something other than a shuffled study"):
+        shuffled_copy(small_study, small_study.folder, seed=4)
+    assert sorted(path.name for path in small_study.folder.iterdir()) == before
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(LeakageError, match="holds something other"):
+        shuffled_copy(small_study, tmp_path, seed=4)
+    assert (tmp_path / "notes.txt").is_file()
 
 
 def test_windows_without_a_stimulus_stay(small_study: PreparedStudy) -> None:
