@@ -88,6 +88,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "epochs": lambda root, pristine_eeg: write_miniature("epochs", root / "epochs"),
     "haxby_slice": mini_haxby,
     "muse_n170": mini_muse,
+    "nsd": lambda root, pristine_eeg: write_miniature("nsd", root / "nsd"),
     "openmoji_eeg": mini_simulation("eeg"),
     "openmoji_meg": mini_simulation("meg"),
     "openmoji_fmri": mini_simulation("fmri"),
