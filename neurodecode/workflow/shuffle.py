@@ -59,8 +59,8 @@ def shuffled_copy(prepared: PreparedStudy, folder: Path, *, seed: int, fold: int
     prepared : PreparedStudy
         The study.
     folder : Path
-        Where the copy goes; signals are linked, not copied. A copy of the same study, seed and fold is opened, any other
-        copy is replaced.
+        Where the copy goes; signals are linked, not copied. A copy of the same study, seed and fold is opened, any
+        other copy is replaced.
     seed : int
         Seed of the permutations; every subject and part has its own.
     fold : int
@@ -84,7 +84,11 @@ def shuffled_copy(prepared: PreparedStudy, folder: Path, *, seed: int, fold: int
             raise LeakageError(f"{folder}: holds something other than a shuffled study; choose another folder")
         if header["shuffled"] == mark:
             return PreparedStudy(folder)
-        shutil.rmtree(folder)
+        # Moved first: a removal that is stopped halfway must not leave what nobody knows.
+        stale = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(stale, ignore_errors=True)
+        folder.rename(stale)
+        shutil.rmtree(stale)
     averaging = str(prepared.info["averaging"])
     with atomic_folder(folder) as temporary:
         for name in ("stimuli.csv", "split.csv", "split.json", "key.json"):
