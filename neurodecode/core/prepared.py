@@ -13,7 +13,15 @@ import pandas as pd
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.checks import check_channels, check_expected, check_pairing, check_signals
 from neurodecode.core.errors import ConfigError, DataError, suggestion
-from neurodecode.core.files import atomic_folder, fingerprint, folder_lock, read_json, read_table, write_json, write_table
+from neurodecode.core.files import (
+    atomic_folder,
+    fingerprint,
+    folder_lock,
+    read_json,
+    read_table,
+    write_json,
+    write_table,
+)
 from neurodecode.core.recording import Recording
 from neurodecode.core.session_scaling import KINDS, fit_session_scaling, scaled
 from neurodecode.core.session_scaling import Kind as SessionScalingKind
