@@ -76,7 +76,7 @@ class MindEye2:
             if not archives:
                 raise DataError(f"{folder / name}: no archives, expected 0.tar and so on")
             for sample in read_samples(archives, part):
-                trial = {**read_behaviour(sample), "part": part, "where": sample.where}
+                trial: dict[str, Any] = {**read_behaviour(sample), "part": part, "where": sample.where}
                 self._check(trial, subject, found)
                 found[trial["row"]] = trial
         table = pd.DataFrame([found[row] for row in sorted(found)])

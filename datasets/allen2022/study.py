@@ -1,6 +1,7 @@
 """The Natural Scenes Dataset (Allen et al. 2022) in every dialect that decoders are trained on."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,8 @@ class Nsd(Study):
 
     def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         """Read one subject, session by session; `sfreq` has no meaning for betas."""
-        return self._reader.load(self._number(subject), store or ArrayStore(), self.info.expected)
+        recording = self._reader.load(self._number(subject), store or ArrayStore(), self.info.expected)
+        return replace(recording, simulated=self.info.simulated)
 
     def noise_ceiling(self, subject: str, *, repetitions: int = 3) -> NDArray[np.float64]:
         """Compute the explainable variance of each voxel in percent, for averages over some repetitions.
@@ -249,7 +251,7 @@ def _files(table: pd.DataFrame) -> "pd.Series[str]":
 
 def _validates(stimulus: str) -> bool:
     digest = fingerprint([VALIDATION_SEED, stimulus])
-    return int(digest, 16) / 16 ** len(digest) < VALIDATION_SHARE
+    return int(digest, 16) < VALIDATION_SHARE * float(16 ** len(digest))
 
 
 _PARTS: dict[str, Callable[[pd.DataFrame], "pd.Series[str]"]] = {
