@@ -26,10 +26,6 @@ from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.simulation.study import simulate_study
 
 
-def mini_bids(root: Path, pristine_eeg: Path) -> Path:
-    return pristine_eeg
-
-
 def mini_haxby(root: Path, pristine_eeg: Path) -> Path:
     folder = root / "haxby_slice"
     folder.mkdir()
@@ -84,7 +80,7 @@ def mini_simulation(modality: str) -> Callable[[Path, Path], Path]:
 
 FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "arrays": lambda root, pristine_eeg: write_miniature("arrays", root / "arrays"),
-    "bids": mini_bids,
+    "bids": lambda root, pristine_eeg: write_miniature("bids", root / "bids"),
     "epochs": lambda root, pristine_eeg: write_miniature("epochs", root / "epochs"),
     "haxby_slice": mini_haxby,
     "muse_n170": mini_muse,
@@ -92,6 +88,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "openmoji_eeg": mini_simulation("eeg"),
     "openmoji_meg": mini_simulation("meg"),
     "openmoji_fmri": mini_simulation("fmri"),
+    "smni_visual": lambda root, pristine_eeg: write_miniature("smni_visual", root / "smni_visual"),
     "things_eeg2": lambda root, pristine_eeg: write_miniature("things_eeg2", root / "things_eeg2"),
 }
 

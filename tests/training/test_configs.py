@@ -10,7 +10,7 @@ from neurodecode.training.command_line import run
 
 CONFIGS = Path(str(files("neurodecode.configs")))
 RECIPES = ["linear", "projection_mlp", "residual_mlp", "ridge_start", "temporal_spatial"]
-STUDIES = ["arrays", "epochs", "haxby_slice", "muse_n170", "openmoji_eeg", "openmoji_fmri", "openmoji_meg"]
+STUDIES = sorted(path.stem for path in (CONFIGS / "study").glob("*.yaml"))
 
 
 def printed(capsys: pytest.CaptureFixture[str], *names: str, extra: tuple[str, ...] = ()) -> dict:
@@ -46,4 +46,4 @@ def test_every_study_composes(study: str, capsys: pytest.CaptureFixture[str]) ->
 def test_the_lists_above_are_complete() -> None:
     found = {path.stem for path in (CONFIGS / "recipe").glob("*.yaml")}
     assert found - {"openmoji_generator"} == set(RECIPES)
-    assert {path.stem for path in (CONFIGS / "study").glob("*.yaml")} == set(STUDIES)
+    assert set(STUDIES) >= {"openmoji_eeg", "openmoji_meg", "openmoji_fmri"}
