@@ -13,16 +13,23 @@ from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.split import Part
 from neurodecode.core.targets import Targets
+from neurodecode.encoders.brain.layouts import SensorLayout
 from neurodecode.training.batches import Batch
 from neurodecode.training.items import Averaging, Items, check_averaging, items_of_subject, join_items
 from neurodecode.training.loading import ItemDataset, RequestSampler, as_it_is
 from neurodecode.training.preparation import (
     Preparation,
-    TargetReduction,
     build_transforms,
-    reduced_size,
-    transformed_channels,
+    transformed_sensors,
 )
+from neurodecode.training.target_reading import (
+    SERIES_ONSET,
+    read_targets,
+    require_degraded,
+    target_keys,
+    target_shape,
+)
+from neurodecode.training.target_reduction import TargetForm, fit_target, reduced_size
 
 DEFAULT_TRANSFORMS: tuple[dict[str, Any], ...] = ({"name": "standardize"},)
 
@@ -54,7 +61,13 @@ class BrainDataModule(LightningDataModule):
     components : int, dict of str to int, or None
         Principal components kept of every target (None: all).
     target_whitening : float
-        See :meth:`neurodecode.training.preparation.TargetReduction.fit`.
+        See :meth:`neurodecode.training.target_reduction.TargetReduction.fit`.
+    target_form : str
+        ``components``: principal components of the flattened target; ``raw`` or ``scaled``: the target in its own
+        shape, so that tokens and time series keep it; see :func:`neurodecode.training.target_reduction.fit_target`.
+    training_targets : dict of str to str or None
+        Folders of targets of degraded stimuli (blurred ones, say) that take the place of ``targets`` in training.
+        Validation and test always use ``targets``.
     fitting_windows : int
         Most training windows of a subject that transforms are fitted on; whole stimuli are drawn beyond that.
     predict_part : str
@@ -82,6 +95,8 @@ class BrainDataModule(LightningDataModule):
         transforms: list[dict[str, Any]] | None = None,
         components: int | dict[str, int] | None = None,
         target_whitening: float = 0.0,
+        target_form: TargetForm = "components",
+        training_targets: dict[str, str] | None = None,
         fitting_windows: int = 20000,
         predict_part: Literal["train", "val", "test"] = "test",
         num_workers: int = 0,
@@ -111,17 +126,28 @@ class BrainDataModule(LightningDataModule):
         self.transforms = list(DEFAULT_TRANSFORMS) if transforms is None else list(transforms)
         self.components = components
         self.target_whitening = target_whitening
+        self.target_form: TargetForm = target_form
+        if target_form != "components" and (components is not None or target_whitening):
+            raise ConfigError(
+                f"target_form: got {target_form} with components {components} and target_whitening "
+                f"{target_whitening:g}, expected null and 0"
+            )
         self.fitting_windows = fitting_windows
         self.predict_part: Part = predict_part
         self.num_workers = num_workers
         self.seed = seed
         self.targets = {name: Targets.open(Path(folder)) for name, folder in targets.items()}
+        self.training_targets = {name: Targets.open(Path(folder)) for name, folder in (training_targets or {}).items()}
+        for name, degraded in self.training_targets.items():
+            if name not in self.targets:
+                raise ConfigError(f"training_targets: got {name!r}, expected one of {', '.join(self.targets)}")
+            require_degraded(name, self.targets[name].space, degraded.space)
         self._items = {part: self._list_items(part) for part in ("train", "val", "test")}
         self.candidates = self._list_candidates()
         self._lookup = self._target_keys()
         self.preparation = Preparation(self._describe())
         self._fitted = False
-        self._reduced: dict[str, torch.Tensor] = {}
+        self._reduced: dict[bool, dict[str, torch.Tensor]] = {}
 
     # -- what is known before anything is read ----------------------------------------------------------------
 
@@ -165,15 +191,13 @@ class BrainDataModule(LightningDataModule):
         for items in self._items.values():
             for candidate, stimulus in zip(items.table["candidate"], items.table["stimulus"], strict=True):
                 shown.setdefault(str(candidate), str(stimulus))
-        keys = {}
-        for name, targets in self.targets.items():
-            keys[name] = [key if key in targets else shown[key] for key in self.candidates]
-            missing = [key for key in keys[name] if key not in targets]
-            if missing:
-                raise DataError(
-                    f"targets {name!r}: no embedding of {missing[0]!r} ({len(missing)} of {len(keys[name])} missing)"
-                )
-        return keys
+        table = self.study.stimuli.table
+        if SERIES_ONSET in table:
+            onsets = dict(zip(table["stimulus"].astype(str), table[SERIES_ONSET].astype(float), strict=True))
+            self._onsets = [onsets[name if name in onsets else shown[name]] for name in self.candidates]
+        else:
+            self._onsets = [0.0] * len(self.candidates)
+        return target_keys(self.targets, self.candidates, shown, table)
 
     def _training_rows(self) -> NDArray[np.int64]:
         """Return the candidates that are shown in training."""
@@ -193,13 +217,15 @@ class BrainDataModule(LightningDataModule):
         for subject in self.subjects:
             recording = self.study.recording(subject)
             chain = build_transforms(self.transforms, recording.sensors)
+            layout = SensorLayout.of(transformed_sensors(chain, recording.sensors))
             subjects[subject] = {
-                "n_channels": transformed_channels(chain, recording.n_channels),
+                "n_channels": len(layout.names),
                 "layout": recording.sensors.layout_fingerprint(),
                 "channels": list(recording.sensors.names),
                 "sfreq": recording.sensors.sfreq,
                 "tmin": recording.sensors.tmin,
                 "unit": recording.sensors.unit,
+                "sensors": layout.to_plain(),
             }
             lengths[subject] = recording.n_times
         if len(set(lengths.values())) != 1:
@@ -208,15 +234,17 @@ class BrainDataModule(LightningDataModule):
         n_training = len(self._training_rows())
         if n_training < 2:
             raise DataError(f"{self.study.name}: fold {self.fold} trains on {n_training} candidates, expected two")
-        targets = {}
+        first = self.study.recording(self.subjects[0])
+        self._seconds = first.n_times / first.sensors.sfreq if first.sensors.sfreq else 0.0
+        targets: dict[str, Any] = {}
         for name, target in self.targets.items():
-            if target.space.kind == "series":
-                raise ConfigError(f"targets: {name!r} is a time series, expected vectors or tokens")
-            dim = int(np.prod(target.space.shape))
-            targets[name] = {
-                "size": reduced_size(dim, n_training, self._n_components(name)),
-                "space": target.space.to_dict(),
-            }
+            shape = target_shape(target.space, self._seconds)
+            size: int | list[int] = list(shape) if len(shape) > 1 else shape[0]
+            if self.target_form == "components":
+                size = reduced_size(int(np.prod(shape)), n_training, self._n_components(name))
+            targets[name] = {"size": size, "form": self.target_form, "space": target.space.to_dict()}
+            if name in self.training_targets:
+                targets[name]["training_space"] = self.training_targets[name].space.to_dict()
         return {
             "study": self.study.name,
             "modality": self.study.info["modality"],
@@ -267,8 +295,9 @@ class BrainDataModule(LightningDataModule):
                 self.preparation.transforms[subject] = chain.fit(*self.training_windows(subject))
             rows = self._training_rows()
             for name in self.targets:
-                self.preparation.reductions[name] = TargetReduction.fit(
+                self.preparation.reductions[name] = fit_target(
                     self.embeddings(name)[rows],
+                    self.target_form,
                     n_components=self._n_components(name),
                     whitening=self.target_whitening,
                 )
@@ -283,17 +312,37 @@ class BrainDataModule(LightningDataModule):
 
     def embeddings(self, name: str) -> NDArray[np.float32]:
         """Read one target of every candidate, flattened, shape (n_candidates, dim)."""
-        values = self.targets[name].get(self._lookup[name])
+        values = read_targets(self.targets[name], self._lookup[name], self._onsets, self._seconds)
         return values.reshape(len(values), -1)
 
-    def reduced_targets(self) -> dict[str, torch.Tensor]:
-        """Return every target of every candidate, reduced, shape (n_candidates, size)."""
-        if not self._reduced:
+    def reduced_targets(self, *, training: bool = False) -> dict[str, torch.Tensor]:
+        """Return every target of every candidate, as the encoder predicts it, shape (n_candidates, *size).
+
+        Parameters
+        ----------
+        training : bool
+            Whether it is for training, where ``training_targets`` take the place of ``targets``; of these, candidates
+            that are never trained on are not read and are zero.
+        """
+        training = training and bool(self.training_targets)
+        if training not in self._reduced:
             preparation = self.prepare_fold()
-            self._reduced = {
-                name: torch.from_numpy(preparation.reductions[name](self.embeddings(name))) for name in self.targets
-            }
-        return self._reduced
+            found = {}
+            for name in self.targets:
+                values = self._degraded(name) if training and name in self.training_targets else self.embeddings(name)
+                size = self.interface["targets"][name]["size"]
+                shape = [size] if isinstance(size, int) else size
+                found[name] = torch.from_numpy(preparation.reductions[name](values)).reshape(-1, *shape)
+            self._reduced[training] = found
+        return self._reduced[training]
+
+    def _degraded(self, name: str) -> NDArray[np.float32]:
+        rows = self._training_rows()
+        keys = [self._lookup[name][row] for row in rows]
+        read = read_targets(self.training_targets[name], keys, [self._onsets[row] for row in rows], self._seconds)
+        values = np.zeros((len(self.candidates), int(np.prod(read.shape[1:]))), dtype=np.float32)
+        values[rows] = read.reshape(len(rows), -1)
+        return values
 
     # -- Lightning --------------------------------------------------------------------------------------------
 
@@ -310,7 +359,7 @@ class BrainDataModule(LightningDataModule):
             self.study,
             self._items[part],
             self.preparation,
-            self.reduced_targets(),
+            self.reduced_targets(training=part == "train"),
             self.candidates,
             averaging,
             fold=self.fold,

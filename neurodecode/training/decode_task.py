@@ -15,7 +15,7 @@ from neurodecode.evaluation.ranks import ranks_from_scores
 from neurodecode.training.batches import Batch
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.objectives import RETRIEVAL, Objective, ObjectiveSum, side_by_side
-from neurodecode.training.preparation import Preparation, require_same_interface
+from neurodecode.training.preparation import Preparation, require_same_interface, subject_sensors
 from neurodecode.training.presets import preset
 from neurodecode.training.task import OptimizerFactory, Schedule, Task
 from neurodecode.training.warm_start import start_linear_path
@@ -73,14 +73,14 @@ class DecodeTask(Task):
         self.save_hyperparameters()
         self.interface = interface
         targets: dict[str, int | list[int]] = {
-            name: int(target["size"]) for name, target in interface["targets"].items()
+            name: int(target["size"]) if isinstance(target["size"], int) else [int(size) for size in target["size"]]
+            for name, target in interface["targets"].items()
         }
         self.image_side = None if image_side is None else image_side(targets)
         sizes = dict(targets)
         if self.image_side is not None:
             sizes[RETRIEVAL] = int(self.image_side.out_features)  # type: ignore[arg-type]
-        n_channels = {name: int(subject["n_channels"]) for name, subject in interface["subjects"].items()}
-        self.encoder = encoder(n_channels, int(interface["n_times"]), sizes)
+        self.encoder = encoder(subject_sensors(interface), int(interface["n_times"]), sizes)
         if not isinstance(self.encoder, nn.Module):
             raise ConfigError(f"encoder: got a {type(self.encoder).__name__}, expected an nn.Module")
         self.objectives = ObjectiveSum(preset(objectives) if isinstance(objectives, str) else objectives)
@@ -237,7 +237,9 @@ class DecodeTask(Task):
         for name, prediction in output.heads.items():
             values = prediction.detach().float().cpu().numpy()
             if name in preparation.reductions:
-                values = preparation.reductions[name].restore(values).reshape(-1, *preparation.space(name).shape)
+                space = preparation.space(name)
+                frames = (-1,) if space.kind == "series" else ()
+                values = preparation.reductions[name].restore(values).reshape(len(values), *frames, *space.shape)
             embeddings[name] = values
         return embeddings
 

@@ -13,95 +13,8 @@ from neurodecode.core.errors import ConfigError, DataError, LeakageError, Mismat
 from neurodecode.core.sensors import Sensors
 from neurodecode.core.targets import TargetSpace
 from neurodecode.core.transforms import TRANSFORMS, SelectChannels, Transform, TransformChain
-
-Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class TargetReduction:
-    """Centre a target and keep its leading principal components, as learnt from the training stimuli of a fold.
-
-    Parameters
-    ----------
-    mean : ndarray of shape (dim,)
-        Mean over training stimuli.
-    components : ndarray of shape (n_components, dim)
-        Orthonormal directions, by falling variance.
-    scales : ndarray of shape (n_components,)
-        What the coordinates are divided by.
-
-    Examples
-    --------
-    >>> values = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
-    >>> reduction = TargetReduction.fit(values, n_components=None, whitening=0.5)
-    >>> bool(np.allclose(reduction.restore(reduction(values)), values, atol=1e-4))
-    True
-    """
-
-    mean: Vectors
-    components: Vectors
-    scales: Vectors
-
-    @classmethod
-    def fit(cls, values: Vectors, *, n_components: int | None, whitening: float = 0.0) -> "TargetReduction":
-        """Learn from the training stimuli.
-
-        Parameters
-        ----------
-        values : ndarray of shape (n_stimuli, dim)
-            One row a training stimulus.
-        n_components : int or None
-            Components kept; None keeps as many as there are dimensions (or stimuli less one).
-        whitening : float
-            0 divides all components by one number, so that their variances sum to the number of components; 1 divides
-            each by its own standard deviation; what is between divides by that to the power ``whitening``.
-
-        Returns
-        -------
-        TargetReduction
-            With a mean square of 1 over training stimuli and components.
-
-        Raises
-        ------
-        DataError
-            If there are fewer than two stimuli, or they do not differ.
-        """
-        if values.ndim != 2 or len(values) < 2:
-            raise DataError(f"target: got training values of shape {values.shape}, expected (at least 2 stimuli, dim)")
-        mean = values.mean(axis=0, dtype=np.float64)
-        centred = values.astype(np.float64) - mean
-        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-        deviations = singular / np.sqrt(len(values) - 1)
-        if deviations[0] <= 0:
-            raise DataError("target: all training stimuli have the same embedding, expected them to differ")
-        count = reduced_size(values.shape[1], len(values), n_components)
-        kept = deviations[:count]
-        # Directions without variance cannot be divided by their own: they get the smallest one that counts.
-        powers = np.maximum(kept, 1e-6 * kept[0]) ** whitening
-        scales = powers * np.sqrt(np.mean((kept / powers) ** 2))
-        return cls(mean.astype(np.float32), directions[:count].astype(np.float32), scales.astype(np.float32))
-
-    def __call__(self, values: Vectors) -> Vectors:
-        """Reduce embeddings ``(n, dim)`` to coordinates ``(n, n_components)``."""
-        if values.shape[1:] != self.mean.shape:
-            raise MismatchError(f"target: got embeddings of shape {values.shape[1:]}, expected {self.mean.shape}")
-        return np.asarray((values - self.mean) @ self.components.T / self.scales, dtype=np.float32)
-
-    def restore(self, coordinates: Vectors) -> Vectors:
-        """Give the embeddings ``(n, dim)`` that coordinates ``(n, n_components)`` stand for."""
-        return np.asarray(coordinates * self.scales @ self.components + self.mean, dtype=np.float32)
-
-
-def reduced_size(dim: int, n_stimuli: int, n_components: int | None) -> int:
-    """Return how many components a target keeps.
-
-    Examples
-    --------
-    >>> reduced_size(1280, 1100, 200), reduced_size(64, 1100, 200), reduced_size(64, 9, None)
-    (200, 64, 8)
-    """
-    most = min(dim, n_stimuli - 1)
-    return most if n_components is None else min(most, n_components)
+from neurodecode.encoders.brain.layouts import SensorLayout, SubjectSensors
+from neurodecode.training.target_reduction import TargetMap, target_map_from_state
 
 
 def build_transforms(specifications: list[dict[str, Any]], sensors: Sensors) -> TransformChain:
@@ -145,18 +58,40 @@ def build_transforms(specifications: list[dict[str, Any]], sensors: Sensors) -> 
     return TransformChain(transforms)
 
 
-def transformed_channels(chain: TransformChain, n_channels: int) -> int:
-    """Return how many channels a chain of transforms leaves.
+def transformed_sensors(chain: TransformChain, sensors: Sensors) -> Sensors:
+    """Return the sensors that a chain of transforms leaves.
 
     Examples
     --------
-    >>> transformed_channels(TransformChain([SelectChannels(np.array([0, 2]), 3)]), 3)
-    2
+    >>> sensors = Sensors(names=("Oz", "Pz"), kinds=("eeg", "eeg"), sfreq=10.0, tmin=0.0, unit="V")
+    >>> transformed_sensors(TransformChain([SelectChannels(np.array([1]), 2)]), sensors).names
+    ('Pz',)
     """
     for transform in chain.transforms:
         if isinstance(transform, SelectChannels):
-            n_channels = len(transform.channels)
-    return n_channels
+            sensors = sensors.pick([sensors.names[channel] for channel in transform.channels])
+    return sensors
+
+
+def subject_sensors(interface: Mapping[str, Any]) -> SubjectSensors:
+    """Return every subject's number of channels and layout, as encoders are built from them.
+
+    Parameters
+    ----------
+    interface : mapping
+        What a data module says of its data. Where it comes from an older checkpoint without layouts, positions and
+        voxels count as unknown.
+
+    Examples
+    --------
+    >>> dict(subject_sensors({"subjects": {"sub-01": {"n_channels": 2, "sfreq": 10.0}}}))
+    {'sub-01': 2}
+    """
+    layouts = {}
+    for subject, entry in interface["subjects"].items():
+        unnamed = {"channels": [str(number) for number in range(int(entry["n_channels"]))], "sfreq": entry["sfreq"]}
+        layouts[subject] = SensorLayout.from_plain(entry.get("sensors", unnamed))
+    return SubjectSensors(layouts)
 
 
 @dataclass
@@ -169,13 +104,13 @@ class Preparation:
         What the encoder was built for, in plain values; see :func:`require_same_interface`.
     transforms : dict of str to TransformChain
         By subject.
-    reductions : dict of str to TargetReduction
+    reductions : dict of str to TargetMap
         By target.
     """
 
     interface: dict[str, Any]
     transforms: dict[str, TransformChain] = field(default_factory=dict)
-    reductions: dict[str, TargetReduction] = field(default_factory=dict)
+    reductions: dict[str, TargetMap] = field(default_factory=dict)
 
     def apply(self, subject: str, signals: NDArray[np.float32]) -> NDArray[np.float32]:
         """Transform signals ``(n, n_channels, n_times)`` of a subject as in training.
@@ -202,11 +137,7 @@ class Preparation:
                 for subject, chain in self.transforms.items()
             },
             "reductions": {
-                name: {
-                    "mean": to_tensor(reduction.mean),
-                    "components": to_tensor(reduction.components),
-                    "scales": to_tensor(reduction.scales),
-                }
+                name: {key: to_tensor(value) for key, value in reduction.state().items()}
                 for name, reduction in self.reductions.items()
             },
         }
@@ -225,10 +156,7 @@ class Preparation:
                 subject: TransformChain.from_state({key: value.numpy() for key, value in chain.items()})
                 for subject, chain in state["transforms"].items()
             }
-            reductions = {
-                name: TargetReduction(*(parts[key].numpy() for key in ("mean", "components", "scales")))
-                for name, parts in state["reductions"].items()
-            }
+            reductions = {name: target_map_from_state(parts) for name, parts in state["reductions"].items()}
             return cls(dict(state["interface"]), transforms, reductions)
         except (KeyError, AttributeError, TypeError) as error:
             raise DataError(f"checkpoint: the fitted transforms are not readable ({error!r})") from None
@@ -274,6 +202,12 @@ def require_same_interface(saved: Mapping[str, Any], found: Mapping[str, Any], *
                 f"{what}: {subject} has {there['n_channels']} channels of layout {there['layout']} there, "
                 f"but {here['n_channels']} of layout {here['layout']} in the data"
             )
+        if "sensors" in there and "sensors" in here:
+            if not SensorLayout.from_plain(there["sensors"]).agrees(SensorLayout.from_plain(here["sensors"])):
+                raise MismatchError(
+                    f"{what}: the channels of {subject} lie elsewhere there than in the data, expected the same "
+                    "positions and voxels"
+                )
     if saved.get("n_times") != found.get("n_times"):
         raise MismatchError(
             f"{what}: windows have {saved.get('n_times')} time points there, but {found.get('n_times')} in the data"
@@ -282,10 +216,12 @@ def require_same_interface(saved: Mapping[str, Any], found: Mapping[str, Any], *
         TargetSpace.from_dict(there["space"]).require(
             TargetSpace.from_dict(here["space"]), what=f"{what}: target {target!r}"
         )
-        if there["size"] != here["size"]:
-            raise MismatchError(
-                f"{what}: target {target!r} has {there['size']} components there, but {here['size']} in the data"
-            )
+        for key, default in (("size", None), ("form", "components")):
+            if there.get(key, default) != here.get(key, default):
+                raise MismatchError(
+                    f"{what}: target {target!r} has {key} {there.get(key, default)} there, "
+                    f"but {here.get(key, default)} in the data"
+                )
     there, here = (list(side.get("session_scaling", ["none", 0.0])) for side in (saved, found))
     if there != here:
         raise MismatchError(f"{what}: session scaling {there[0]} (clamp {there[1]:g}) there, but {here[0]} here")

@@ -14,6 +14,7 @@ from neurodecode.encoders.linear.bank import rows_of, take_rows
 from neurodecode.encoders.linear.stage import Bank, Stage, fit_stage
 from neurodecode.encoders.linear.trials import TrialSet
 from neurodecode.training.data_module import BrainDataModule
+from neurodecode.training.target_reduction import TargetReduction
 
 Floats = NDArray[np.float64]
 Start = Literal["ridge", "encoding"]
@@ -185,6 +186,8 @@ def start_linear_path(encoder: nn.Module, data: BrainDataModule, kind: Start, *,
         for name, loading in stage.components.loadings.items():
             # Joint components -> the layer in its own units -> the reduced target that the head predicts.
             reduction = preparation.reductions[name]
+            if not isinstance(reduction, TargetReduction):
+                raise ConfigError(f"warm_start: got {kind} with target_form {data.target_form}, expected components")
             into = loading.T @ (reduction.components.T / reduction.scales) * stage.scaler.scales[name]
             offset = (stage.scaler.means[name] - reduction.mean) @ reduction.components.T / reduction.scales
             path.set_solution(

@@ -15,7 +15,8 @@ from neurodecode.core.study import Study
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.items import draw_repetitions, plan_batches
 from neurodecode.training.loading import RequestSampler
-from neurodecode.training.preparation import Preparation, TargetReduction, require_same_interface
+from neurodecode.training.preparation import Preparation, require_same_interface
+from neurodecode.training.target_reduction import TargetReduction
 
 N_TRAIN, N_VAL, N_TEST, N_REPETITIONS, N_TIMES = 24, 8, 8, 3, 6
 
@@ -258,7 +259,7 @@ def test_other_data_is_a_mismatch_that_names_both_sides(
     with pytest.raises(MismatchError, match=r"planted/first/none.*planted/second\.1/none"):
         require_same_interface(interface, other, what="last.ckpt")
     reduced = make(tiny_study, tiny_targets, components=2).interface
-    with pytest.raises(MismatchError, match="3 components there, but 2"):
+    with pytest.raises(MismatchError, match="size 3 there, but 2"):
         require_same_interface(interface, reduced, what="last.ckpt")
     selected = make(tiny_study, tiny_targets, transforms=[{"name": "select_channels", "region": "front"}]).interface
     with pytest.raises(MismatchError, match=r"7 channels.*but 3"):
