@@ -1,9 +1,9 @@
 """Any BIDS data set whose events tables name the stimuli: continuous EEG or MEG, or single-trial beta maps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ from neurodecode.core.split import Split
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Modality, Study, StudyInfo
 from neurodecode.datasets.bids_betas import find_beta_runs, read_betas
-from neurodecode.datasets.bids_files import Run, bad_channels, bids_subjects, find_runs, read_events, window_table
+from neurodecode.datasets.bids_events import read_events, window_table
+from neurodecode.datasets.bids_files import Run, bad_channels, bids_subjects, find_runs
 from neurodecode.datasets.bids_signals import BadChannels, describe, read_run, template_positions
+from neurodecode.datasets.options import interval, names, one_of, preprocessing_option
 from neurodecode.datasets.preprocessing import Preprocessing, cut_with_baseline
 from neurodecode.datasets.regions import scalp_regions
 from neurodecode.datasets.splits import stimulus_split
@@ -40,12 +42,22 @@ class BidsStudy(Study):
     root : Path
         The folder with ``dataset_description.json``.
     window : tuple of float, optional
-        First time and end of a window in seconds from the onset.
-    preprocessing : Preprocessing, optional
-        What is done to the continuous signals; by default a high-pass filter at 0.1 Hz against drift, nothing else.
+        First time and end of a window in seconds from the onset; 0 to 0.8 s by default.
+    preprocessing : Preprocessing or mapping, optional
+        What is done to the continuous signals: `high_pass`, `low_pass` (Hz), `reference` (``average``), `baseline`
+        (s); by default a high-pass filter at 0.1 Hz against drift, nothing else.
     bad_channels : str
         ``drop``: a channel that is bad in one run is left out of all runs of the subject; ``interpolate``: it is
         filled from its neighbours where it is bad; ``keep``: it is taken as it is.
+    stimulus_column, concept_column : str, optional
+        Columns of the events tables, such as ``trial_type`` or ``value``; by default ``stimulus`` or ``stim_file``, and
+        ``concept``.
+    rows : mapping of str to str or list of str, optional
+        Only rows with these values in these columns, such as ``{"trial_type": "picture"}``.
+    task : str or list of str, optional
+        Only these tasks; by default all that have events tables.
+    modality : str, optional
+        ``eeg``, ``meg`` or ``fmri``, where the data set holds several; by default the first of these that it has.
 
     Raises
     ------
@@ -73,18 +85,30 @@ class BidsStudy(Study):
         root: Path,
         *,
         window: tuple[float, float] | None = None,
-        preprocessing: Preprocessing | None = None,
+        preprocessing: Preprocessing | Mapping[str, Any] | None = None,
         bad_channels: BadChannels = "drop",
+        stimulus_column: str | None = None,
+        concept_column: str | None = None,
+        rows: Mapping[str, Any] | None = None,
+        task: str | Sequence[str] | None = None,
+        modality: str | None = None,
     ) -> None:
         super().__init__(root)
-        self.window = type(self).window if window is None else window
-        self.preprocessing = type(self).preprocessing if preprocessing is None else preprocessing
+        self.window = type(self).window if window is None else interval(window, "window")
+        steps = type(self).preprocessing if preprocessing is None else preprocessing
+        self.preprocessing = preprocessing_option(steps)
+        one_of(bad_channels, "bad_channels", get_args(BadChannels))
         self.bad_channels = bad_channels
-        if self.window[0] >= self.window[1]:
-            raise ConfigError(f"window: got {self.window[0]:g} to {self.window[1]:g} s, expected an interval")
+        self.stimulus_column, self.concept_column = stimulus_column, concept_column
+        if rows is not None and not isinstance(rows, Mapping):
+            raise ConfigError(f"rows: got {rows!r}, expected values for columns such as {{'trial_type': 'picture'}}")
+        self.rows = {column: names(value, "rows") for column, value in (rows or {}).items()}
+        self.tasks = names(task, "task")
+        if modality is not None:
+            one_of(modality, "modality", tuple(DATATYPES))
         self._subjects = bids_subjects(root)
         if type(self) is BidsStudy:
-            self.info = _own_info(self.info, root, self._subjects)
+            self.info = _own_info(self.info, root, self._subjects, modality)
 
     @property
     def datatype(self) -> Datatype:
@@ -102,11 +126,13 @@ class BidsStudy(Study):
             raise DataError(f"{self.root}: no subject with {self.datatype} recordings found")
         shown = pd.concat(tables, ignore_index=True).drop_duplicates("stimulus").sort_values("stimulus")
         concepts = shown["concept"].fillna("") if "concept" in shown else pd.Series("", index=shown.index)
+        # Many data sets name pictures that they may not hand on.
+        there = (self.root / "stimuli").is_dir()
         rows = pd.DataFrame(
             {
                 "stimulus": shown["stimulus"],
                 "kind": [_kind(name) for name in shown["stim_file"]],
-                "path": shown["stim_file"],
+                "path": shown["stim_file"] if there else "",
                 "concept": concepts.where(concepts != "", shown["stimulus"]),
                 "text": concepts,
             }
@@ -114,17 +140,19 @@ class BidsStudy(Study):
         return Stimuli(rows.reset_index(drop=True), self.root / "stimuli")
 
     def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
-        """Read one subject run by run, as float32 in memory; see `read_run` and `read_betas` for what is checked.
+        """Read one subject run by run; see `read_run` and `read_betas` for what is checked.
 
         Beta maps have one time a trial: `sfreq`, filters and the window do not concern them.
         """
         if subject not in self._subjects:
             raise DataError(f"subject: got {subject!r}, expected one of {', '.join(self._subjects)} ({self.root})")
         flags: list[str] = []
+        store = store or ArrayStore()
         if self.datatype == "func":
             blocks, tables = read_betas(self.root, subject)
+            blocks = [replace(block, data=store.keep(block.data)) for block in blocks]
         else:
-            blocks, tables = self._read_continuous(subject, self.datatype, sfreq, flags)
+            blocks, tables = self._read_continuous(subject, self.datatype, sfreq, flags, store)
         windows = pd.concat(tables, ignore_index=True)
         if "repetition" not in windows:
             windows["repetition"] = windows.groupby("stimulus").cumcount() + 1
@@ -141,17 +169,28 @@ class BidsStudy(Study):
 
     def steps(self) -> dict[str, Any]:
         """Describe filter, reference, resampling, baseline, window and bad channels; nothing is done to beta maps."""
+        chosen = {
+            "stimulus_column": self.stimulus_column,
+            "concept_column": self.concept_column,
+            "rows": {column: list(values) for column, values in self.rows.items()},
+            "task": list(self.tasks),
+        }
+        given = {name: value for name, value in chosen.items() if value}
         if self.datatype == "func":
-            return {"reader": "bids", "betas": "as they are, within the brain mask"}
-        return describe(self.preprocessing, self.bad_channels, self.window)
+            return {"reader": "bids", "betas": "as they are, within the brain mask", **given}
+        return {**describe(self.preprocessing, self.bad_channels, self.window), **given}
 
     def _events(self, subject: str) -> list[tuple[Run, pd.DataFrame]]:
         datatype = self.datatype
-        runs = find_beta_runs(self.root, subject) if datatype == "func" else find_runs(self.root, subject, datatype)
-        return [(run, read_events(run.events, self.root)) for run in runs]
+        if datatype == "func":
+            runs = find_beta_runs(self.root, subject)
+        else:
+            runs = find_runs(self.root, subject, datatype, tasks=self.tasks)
+        options = {"column": self.stimulus_column, "concept": self.concept_column}
+        return [(run, read_events(run.events, self.root, only=self.rows, **options)) for run in runs]
 
     def _read_continuous(
-        self, subject: str, datatype: Literal["eeg", "meg"], sfreq: float | None, flags: list[str]
+        self, subject: str, datatype: Literal["eeg", "meg"], sfreq: float | None, flags: list[str], store: ArrayStore
     ) -> tuple[list[Block], list[pd.DataFrame]]:
         """Read the runs of an EEG or MEG subject; what is worth knowing of them is added to `flags`."""
         pairs = self._events(subject)
@@ -179,7 +218,7 @@ class BidsStudy(Study):
                 flags.append(f"{run.name}: {left_out} window(s) that reach beyond the recording left out")
             if self.preprocessing.baseline is not None and len(table):
                 block, table = self._with_baseline(block, table)
-            blocks.append(block)
+            blocks.append(replace(block, data=store.keep(block.data)))
             tables.append(table)
         return blocks, tables
 
@@ -225,15 +264,16 @@ def _kind(name: str) -> str:
     return KIND_OF_SUFFIX.get(PurePosixPath(name).suffix.lower(), "image") if name else "word"
 
 
-def _own_info(info: StudyInfo, root: Path, subjects: list[str]) -> StudyInfo:
+def _own_info(info: StudyInfo, root: Path, subjects: list[str], wanted: str | None) -> StudyInfo:
     """Fill in what the data set says about itself."""
+    datatypes = {kind: datatype for kind, datatype in DATATYPES.items() if wanted in (None, kind)}
     modality = next(
-        (kind for kind, datatype in DATATYPES.items() if any(_has(root / subject, datatype) for subject in subjects)),
+        (kind for kind, datatype in datatypes.items() if any(_has(root / subject, datatype) for subject in subjects)),
         None,
     )
     if modality is None:
         raise DataError(
-            f"{root}: no folder {' or '.join(DATATYPES.values())} in any of {len(subjects)} subject folders"
+            f"{root}: no folder {' or '.join(datatypes.values())} in any of {len(subjects)} subject folders"
         )
     header = read_json(root / "dataset_description.json")
     if not isinstance(header, dict):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import read_json
 from neurodecode.core.recording import Block
-from neurodecode.datasets.bids_files import Run, entities, read_events, window_table
+from neurodecode.datasets.bids_events import read_events, window_table
+from neurodecode.datasets.bids_files import Run, entities
 from neurodecode.datasets.volumes import load_image, load_mask, voxel_sensors
 
 # Entities that describe what was computed, not what was recorded: the events table is named without them.

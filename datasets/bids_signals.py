@@ -84,7 +84,7 @@ def read_run(
     if not names:
         raise DataError(f"{run.file}: no {' or '.join(wanted)} channel left of {len(kinds)}")
     bads = [name for name in raw.info["bads"] if name in names]
-    raw.pick(names)
+    raw.pick(names, verbose="error")
     if bads and bad_channels == "interpolate":
         raw = _interpolate(raw, run)
     rate = float(raw.info["sfreq"])
@@ -102,9 +102,10 @@ def _open(run: Run, root: Path, datatype: str) -> Any:
         with warnings.catch_warnings():
             # What matters of these warnings (channels, length, positions) is checked here and is an error.
             warnings.simplefilter("ignore")
-            return mne_bids.read_raw_bids(path, verbose="error")
+            # The names in the recording count; a table that has them in another order is no error.
+            return mne_bids.read_raw_bids(path, on_ch_mismatch="reorder", verbose="error")
     except Exception as error:  # a broken file ends in whatever exception its reader stumbles on
-        if "Channel mismatch" in str(error):
+        if "Channel mismatch" in str(error) or "is not in list" in str(error):
             table = run.events.name.replace("_events.tsv", "_channels.tsv")
             raise DataError(f"{run.file}: its channels are not those that {table} names") from error
         raise DataError(f"{run.file}: not readable as a BIDS recording ({_first_line(error)})") from error

@@ -13,7 +13,8 @@ import pandas as pd
 from neurodecode.core.errors import DataError, suggestion
 from neurodecode.datasets.arrays.files import matching_files, subject_name
 from neurodecode.datasets.arrays.sources import as_text
-from neurodecode.datasets.bids_files import MISSING, RESERVED, entities
+from neurodecode.datasets.bids_events import MISSING, RESERVED
+from neurodecode.datasets.bids_files import entities
 
 ENDINGS = ("epo.fif", "epo.fif.gz")
 # Folders between the data folder and the files.

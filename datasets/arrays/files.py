@@ -12,7 +12,7 @@ import pandas as pd
 from neurodecode.core.errors import ConfigError, DataError, suggestion
 from neurodecode.datasets.arrays.description import COLUMNS, Description, Source
 from neurodecode.datasets.arrays.sources import OpenedArray, open_source, read_text_table, text_values
-from neurodecode.datasets.bids_files import MISSING, RESERVED
+from neurodecode.datasets.bids_events import MISSING, RESERVED
 
 PLACEHOLDERS = ("subject", "session", "run")
 
