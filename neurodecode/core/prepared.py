@@ -29,6 +29,7 @@ from neurodecode.core.split import Split
 from neurodecode.core.split_rules import RULES, split_by_rule
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.stored_recording import FORMAT, load_recording, save_recording
+from neurodecode.core.stretches import with_stretches
 from neurodecode.core.study import Study
 
 
@@ -212,7 +213,7 @@ def prepare_study(
         else:
             made = split_by_rule(rule, windows, stimuli, seed=split_seed)
         proof = {subject: _proof(recording, stimuli, made) for subject, recording in recordings.items()}
-        stimuli.save(folder / "stimuli.csv")
+        Stimuli(with_stretches(stimuli.table, windows, made), stimuli.root).save(folder / "stimuli.csv")
         made.save(folder)
         write_json(
             folder / "study.json",

@@ -16,6 +16,8 @@ DrawnUnit = Literal["stimulus", "concept", "text", "cluster"]
 DRAWN: tuple[DrawnUnit, ...] = ("stimulus", "concept", "text", "cluster")
 LEFT_OUT = {"run": ("session", "run"), "session": ("session",), "subject": ("subject",)}
 RULES: tuple[str, ...] = (*DRAWN, *LEFT_OUT)
+#: The study's own split, and besides each subject left out once.
+ACROSS = "leave_one_subject_out"
 TEST_SHARE, VALIDATION_SHARE = 0.1, 0.1
 
 
@@ -77,6 +79,52 @@ def split_by_rule(
     tables = {name: table.assign(**{"unit of the split": units[name]}) for name, table in windows.items()}
     text = f"a tenth of the {rule} values tests and a tenth validates, {how}"
     return published_split(tables, parts, column="unit of the split", unit=rule, rule=text, seed=seed)
+
+
+def leave_one_subject_out(own: Split) -> Split:
+    """Leave each subject out once, on top of a split that keeps test stimuli out of training for everybody.
+
+    The test windows of a fold are those of the subject who is left out, as the given split has them; training and
+    validation windows are those of all others. So neither the person nor what is tested was ever trained on, which the
+    rule ``subject`` alone does not promise where all subjects saw the same stimuli.
+
+    Parameters
+    ----------
+    own : Split
+        With one fold.
+
+    Returns
+    -------
+    Split
+        One fold a subject, with the unit of `own`.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two subjects, or `own` has several folds.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"stimulus": ["a", "b", "c"]})
+    >>> parts = {"a": "train", "b": "val", "c": "test"}
+    >>> windows = {"sub-01": table, "sub-02": table}
+    >>> own = published_split(windows, parts, column="stimulus", unit="stimulus", rule="published")
+    >>> across = leave_one_subject_out(own)
+    >>> across.rows("sub-01", "test", fold=0).tolist(), across.rows("sub-02", "train", fold=0).tolist()
+    ([2], [0])
+    """
+    subjects = list(dict.fromkeys(own.table["subject"]))
+    if own.n_folds != 1 or len(subjects) < 2:
+        raise DataError(
+            f"split: leaving one subject out needs two subjects and one fold, got {len(subjects)} and {own.n_folds}"
+        )
+    table = own.table[["subject", "window", "unit"]].copy()
+    parts = own.table["fold_0"]
+    for fold, subject in enumerate(subjects):
+        left_out = own.table["subject"] == subject
+        kept = (left_out & (parts == "test")) | (~left_out & parts.isin(["train", "val"]))
+        table[f"fold_{fold}"] = parts.where(kept, "")
+    return Split(table, own.unit, f"{own.rule}; besides, each subject is left out once", own.seed)
 
 
 def _part_of_text(text: str, seed: int) -> str:
