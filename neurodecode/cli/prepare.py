@@ -37,7 +37,8 @@ def run(
         Keep only channels in these regions, such as V1 V2 or occipital; all by default.
     split : str, optional
         One of the study's own splits, or what must be on one side only: stimulus, concept, text, cluster (a tenth of
-        them tests, a tenth validates), run, session or subject (each is left out once). The study's own by default.
+        them tests, a tenth validates), run, session or subject (each is left out once), or leave_one_subject_out (the
+        study's own, and besides each subject once). The study's own by default.
     split_seed : int
         Seed of a drawn split.
     session_scaling : str

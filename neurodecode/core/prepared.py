@@ -26,7 +26,7 @@ from neurodecode.core.recording import Recording
 from neurodecode.core.session_scaling import KINDS, fit_session_scaling, scaled
 from neurodecode.core.session_scaling import Kind as SessionScalingKind
 from neurodecode.core.split import Split
-from neurodecode.core.split_rules import RULES, split_by_rule
+from neurodecode.core.split_rules import ACROSS, RULES, leave_one_subject_out, split_by_rule
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.stored_recording import FORMAT, load_recording, save_recording
 from neurodecode.core.stretches import with_stretches
@@ -148,7 +148,8 @@ def prepare_study(
     regions : sequence of str
         Channels outside these regions of the sensors are left out; none are by default.
     split : str, optional
-        One of the study's `own_splits` or of `neurodecode.core.split_rules.RULES`; the study's first own by default.
+        One of the study's `own_splits`, of `neurodecode.core.split_rules.RULES`, or ``leave_one_subject_out``; the
+        study's first own by default.
     split_seed : int
         Seed of such a rule; the study's own splits have a fixed one.
     session_scaling : str
@@ -174,11 +175,9 @@ def prepare_study(
     if jobs < 1:
         raise ConfigError(f"jobs: got {jobs}, expected at least 1")
     rule = study.own_splits[0] if split is None else split
-    if rule not in (*study.own_splits, *RULES):
-        expected = ", ".join(dict.fromkeys((*study.own_splits, *RULES)))
-        raise ConfigError(
-            f"split: got {rule!r}, expected one of {expected}{suggestion(rule, (*study.own_splits, *RULES))}"
-        )
+    known = tuple(dict.fromkeys((*study.own_splits, *RULES, ACROSS)))
+    if rule not in known:
+        raise ConfigError(f"split: got {rule!r}, expected one of {', '.join(known)}{suggestion(rule, known)}")
     if session_scaling not in KINDS:
         expected = ", ".join(KINDS)
         raise ConfigError(
@@ -210,6 +209,8 @@ def prepare_study(
         windows = {subject: recording.windows for subject, recording in recordings.items()}
         if rule in study.own_splits:
             made = study.named_split(rule, windows)
+        elif rule == ACROSS:
+            made = leave_one_subject_out(study.split(windows))
         else:
             made = split_by_rule(rule, windows, stimuli, seed=split_seed)
         proof = {subject: _proof(recording, stimuli, made) for subject, recording in recordings.items()}

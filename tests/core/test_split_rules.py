@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from neurodecode.core.errors import ConfigError, DataError
-from neurodecode.core.split_rules import DRAWN, RULES, split_by_rule
+from neurodecode.core.split_rules import DRAWN, RULES, leave_one_subject_out, split_by_rule
 from neurodecode.core.stimuli import Stimuli
 
 N = 60
@@ -76,3 +76,21 @@ def test_unknown_rule_missing_column_and_missing_value() -> None:
         split_by_rule("concept", windows, holed)
     with pytest.raises(DataError, match="too few"):
         split_by_rule("stimulus", {"sub-01": windows["sub-01"].head(4)}, stimuli)
+
+
+def test_across_subjects_neither_person_nor_stimulus_is_shared() -> None:
+    windows, stimuli = study()
+    own = split_by_rule("concept", windows, stimuli)
+    across = leave_one_subject_out(own)
+    assert (across.n_folds, across.unit) == (3, "concept")
+    for fold, left_out in enumerate(windows):
+        assert across.rows(left_out, "test", fold=fold).tolist() == own.rows(left_out, "test").tolist()
+        assert not len(across.rows(left_out, "train", fold=fold)) + len(across.rows(left_out, "val", fold=fold))
+        for other in set(windows) - {left_out}:
+            assert not len(across.rows(other, "test", fold=fold))
+            for part in ("train", "val"):
+                assert across.rows(other, part, fold=fold).tolist() == own.rows(other, part).tolist()  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="got 1 and 1"):
+        leave_one_subject_out(split_by_rule("concept", {"sub-01": windows["sub-01"]}, stimuli))
+    with pytest.raises(DataError, match="got 3 and 3"):
+        leave_one_subject_out(split_by_rule("session", windows))
