@@ -85,6 +85,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "haxby_slice": mini_haxby,
     "muse_n170": mini_muse,
     "nsd": lambda root, pristine_eeg: write_miniature("nsd", root / "nsd"),
+    "nsd_imagery": lambda root, pristine_eeg: write_miniature("nsd_imagery", root / "nsd_imagery"),
     "openmoji_eeg": mini_simulation("eeg"),
     "openmoji_meg": mini_simulation("meg"),
     "openmoji_fmri": mini_simulation("fmri"),
