@@ -14,7 +14,11 @@ from neurodecode.evaluation.style import house_style, look_of, metric_name
 from neurodecode.ui.service import Candidate, Ranking, StudioService
 
 CSS = """
-.gradio-container {max-width: 1320px !important}
+.gradio-container {max-width: 1640px !important}
+.grid-container .thumbnail-lg {display: flex; flex-direction: column; justify-content: space-between}
+.grid-container .thumbnail-lg > img {flex: 1 1 0; min-height: 0; width: 100%; object-fit: contain}
+.grid-container .caption-label {position: static !important; max-width: 100% !important; width: 100%; border: 0;
+                                white-space: normal !important; text-align: center; line-height: 1.2; font-size: .8rem}
 #studio-title h1 {margin-bottom: 0}
 .banner {padding: .55rem .9rem; border-radius: 8px; font-weight: 600; background: #fff4d6; color: #6b4a00;
          border: 1px solid #e8c46a}
@@ -148,11 +152,11 @@ def build_app(service: StudioService) -> gr.Blocks:
             with gr.Column(scale=3):
                 gr.Markdown("#### What the brain response looks like most, best first")
                 gallery = gr.Gallery(
-                    show_label=False, columns=5, height=320, preview=False, object_fit="scale-down", buttons=[]
+                    show_label=False, columns=5, height=330, preview=False, object_fit="contain", buttons=[]
                 )
         gr.Markdown("#### Reconstruction beside its ceiling and controls; every sample, none chosen")
         pictures_box = gr.Gallery(
-            show_label=False, columns=5, height=380, object_fit="scale-down", preview=False, buttons=[]
+            show_label=False, columns=5, height=520, object_fit="contain", preview=False, buttons=[]
         )
         no_pictures = gr.HTML()
         with gr.Row():
