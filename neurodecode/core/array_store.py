@@ -47,6 +47,8 @@ class ArrayStore:
         """
         if len(shape) not in (2, 3) or min(shape) < 1:
             raise DataError(f"signals: got shape {tuple(shape)}, expected 2 or 3 dimensions of at least 1")
+        # Libraries count samples in integers of their own, which the header of a file would spell out.
+        shape = tuple(int(size) for size in shape)  # type: ignore[assignment]
         fortran = len(shape) == 2
         if self.folder is None:
             return np.empty(shape, dtype=np.float32, order="F" if fortran else "C")

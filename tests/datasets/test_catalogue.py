@@ -82,6 +82,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "arrays": lambda root, pristine_eeg: write_miniature("arrays", root / "arrays"),
     "bids": lambda root, pristine_eeg: write_miniature("bids", root / "bids"),
     "epochs": lambda root, pristine_eeg: write_miniature("epochs", root / "epochs"),
+    "gwilliams2022": lambda root, pristine_eeg: write_miniature("gwilliams2022", root / "gwilliams2022"),
     "haxby_slice": mini_haxby,
     "muse_n170": mini_muse,
     "nsd": lambda root, pristine_eeg: write_miniature("nsd", root / "nsd"),
@@ -194,7 +195,8 @@ def test_the_contract(study: tuple[str, Path], tmp_path: Path) -> None:
 
 def test_two_loads_are_the_same(study: tuple[str, Path]) -> None:
     name, root = study
-    first, second = (open_study(name, root).load("sub-01") for _ in range(2))
+    subject = open_study(name, root).subjects()[0]
+    first, second = (open_study(name, root).load(subject) for _ in range(2))
     assert first.windows.equals(second.windows)
     np.testing.assert_array_equal(first.read([1, 3]), second.read([1, 3]))
 
