@@ -1,5 +1,6 @@
 """Which picture each trial showed: the design, the table of pictures and the responses, held against each other."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,13 +108,18 @@ def read_design(path: Path) -> Design:
         raise DataError(
             f"{path}: masterordering shows picture {picture + 1} {counts[picture]} times, others {counts.max()} times"
         )
-    wrong = np.argwhere(pictures[:, : len(shared)] != shared)
-    if len(wrong):
-        row, column = wrong[0]
-        raise DataError(
-            f"{path}: subjectim of subject {row + 1} has picture {pictures[row, column]} in place "
-            f"{column + 1}, expected {shared[column]} as in sharedix"
-        )
+    for row, own in enumerate(pictures, start=1):
+        if len(np.unique(own)) != len(own):
+            raise DataError(
+                f"{path}: subjectim has {len(np.unique(own))} different pictures for subject {row} of {len(own)}"
+            )
+        unshared = np.flatnonzero(~np.isin(own[: len(shared)], shared))
+        if len(unshared):
+            place = int(unshared[0])
+            raise DataError(
+                f"{path}: subjectim of subject {row} has picture {own[place]} in place {place + 1}, expected one "
+                f"of the {len(shared)} in sharedix"
+            )
     slots = np.asarray(pattern != 0)
     totals = slots.sum(axis=(1, 2))
     if (totals * len(totals) != len(order)).any():
@@ -204,8 +210,23 @@ def repetition_columns(subject: int) -> tuple[str, ...]:
     return tuple(f"subject{subject}_rep{repetition}" for repetition in range(REPETITIONS))
 
 
-def prove_pictures(design: Design, table: pd.DataFrame, path: Path, subject: int) -> None:
+def prove_pictures(
+    design: Design, table: pd.DataFrame, path: Path, subject: int, sessions: Collection[int] | None = None
+) -> None:
     """Prove that the design and the table of pictures show a subject the same picture in every trial.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    table : pandas.DataFrame
+        What `read_pictures` gave.
+    path : Path
+        Its file.
+    subject : int
+        From 1.
+    sessions : collection of int, optional
+        Only the trials of these; all by default.
 
     Raises
     ------
@@ -223,14 +244,16 @@ def prove_pictures(design: Design, table: pd.DataFrame, path: Path, subject: int
                 f"{path}: nsdId {number} has trial {trials[bad][0]} in {column}, expected 0 to {len(shown)}"
             )
         listed[trials[trials > 0] - 1] = table.index.to_numpy(dtype=np.int64)[trials > 0]
-    differs = listed != shown
+    session = np.arange(len(shown)) // design.trials_per_session + 1
+    wanted = np.ones(len(shown), dtype=bool) if sessions is None else np.isin(session, list(sessions))
+    differs = (listed != shown) & wanted
     if differs.any():
         trial = int(np.argmax(differs))
         got = f"nsdId {listed[trial]}" if listed[trial] >= 0 else "no picture"
         raise DataError(
-            f"{path}: subject {subject}, trial {trial + 1} (session {trial // design.trials_per_session + 1}): got "
-            f"{got}, expected nsdId {shown[trial]} as in {design.path.name}; {int(differs.sum())} of {len(shown)} "
-            "trials differ"
+            f"{path}: subject {subject}, trial {trial + 1} (session {session[trial]}): got "
+            f"{got}, expected nsdId {shown[trial]} as in {design.path.name}; {int(differs.sum())} of "
+            f"{int(wanted.sum())} trials differ"
         )
     shared = set(table.index[table["shared1000"].astype(bool)].tolist())
     expected = set(design.pictures[subject - 1, : design.n_shared].tolist())

@@ -30,7 +30,7 @@ STIMULI = "coco_images_224_float16.hdf5"
 BEHAVIOUR = "behav.npy"
 N_COLUMNS = 17
 # Columns of the behaviour that are read: picture and row of the betas count from 0, the others from 1.
-COLUMNS = {"nsd": 0, "subject": 1, "session": 2, "run": 3, "trial_in_run": 4, "row": 5, "shared1000": 16}
+COLUMNS = {"nsd": 0, "subject": 1, "session": 2, "run": 3, "row": 5, "shared1000": 16}
 TRIALS_AT_A_TIME = 256
 
 
@@ -80,6 +80,10 @@ class MindEye2:
                 self._check(trial, subject, found)
                 found[trial["row"]] = trial
         table = pd.DataFrame([found[row] for row in sorted(found)])
+        sides = table.groupby("nsd")["part"].transform("nunique")
+        if (sides > 1).any():
+            at = int(np.argmax(sides.to_numpy() > 1))
+            raise DataError(f"{table['where'].iloc[at]}: picture {table['nsd'].iloc[at]} both trains and tests")
         self._check_design(table, subject)
         if self.sessions is not None:
             table = table[table["session"] <= self.sessions].reset_index(drop=True)
@@ -92,11 +96,8 @@ class MindEye2:
         where = trial["where"]
         if trial["subject"] != subject:
             raise DataError(f"{where}: subject {trial['subject']} in {BEHAVIOUR}, expected {subject}")
-        if trial["shared1000"] != (trial["part"] == "test"):
-            raise DataError(
-                f"{where}: shared1000 is {trial['shared1000']} for picture {trial['nsd']} in {trial['part']}, expected "
-                f"{int(trial['part'] == 'test')}"
-            )
+        if trial["part"] == "test" and not trial["shared1000"]:
+            raise DataError(f"{where}: shared1000 is 0 for picture {trial['nsd']} in the test, expected 1")
         other = found.get(trial["row"])
         if other is not None and any(other[name] != trial[name] for name in COLUMNS):
             raise DataError(
@@ -105,14 +106,13 @@ class MindEye2:
 
     def _check_design(self, table: pd.DataFrame, subject: int) -> None:
         """Prove that sessions rise with the trials, and that the pictures are the design's where it is on disk."""
-        order = table[["session", "run", "trial_in_run"]].to_numpy()
-        keys = order @ np.array([10**6, 10**3, 1])
-        if (np.diff(keys) <= 0).any():
-            at = int(np.argmax(np.diff(keys) <= 0)) + 1
-            session, run, trial = order[at]
+        order = table["session"].to_numpy() * 1000 + table["run"].to_numpy()
+        if (np.diff(order) < 0).any():
+            at = int(np.argmax(np.diff(order) < 0)) + 1
             raise DataError(
-                f"{table['where'].iloc[at]}: trial {table['row'].iloc[at]} is session {session}, run {run}, trial "
-                f"{trial}, expected one after the trial before it"
+                f"{table['where'].iloc[at]}: trial {table['row'].iloc[at]} is in session {table['session'].iloc[at]}, "
+                f"run {table['run'].iloc[at]}, expected session {table['session'].iloc[at - 1]}, run "
+                f"{table['run'].iloc[at - 1]} on"
             )
         if not (self.root / DESIGN).is_file():
             return
@@ -159,7 +159,11 @@ class MindEye2:
             shared1000=trials["shared1000"],
             part=trials["part"],
         )
-        return one_block(subject, signals, unplaced_sensors(signals.shape[1]), windows, (Z_SCORED,))
+        flags = [Z_SCORED]
+        mixed = int(((trials["part"] == "train") & (trials["shared1000"] == 1)).sum())
+        if mixed:
+            flags.append(f"{mixed} trials of shared pictures lie in the archives for training")
+        return one_block(subject, signals, unplaced_sensors(signals.shape[1]), windows, flags)
 
     def _check_shared(self, trials: pd.DataFrame, subject: int, expected: Mapping[str, int]) -> None:
         name = subject_name(subject)

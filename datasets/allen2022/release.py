@@ -98,14 +98,14 @@ class Release:
         design = self.design
         if not 1 <= subject <= len(design.pictures):
             raise DataError(f"{design.path}: no subject {subject}, it has {len(design.pictures)}")
-        prove_pictures(design, self.table, self.root / PICTURES, subject)
-        responses = self.root / "nsddata" / "ppdata" / f"subj{subject:02d}" / "behav" / "responses.tsv"
-        if responses.is_file():
-            prove_responses(design, responses, subject)
         sessions = self.sessions(subject)
         beyond = [number for number in sessions if not 1 <= number <= design.n_sessions]
         if beyond:
             raise DataError(f"{sessions[beyond[0]]}: session {beyond[0]}, expected 1 to {design.n_sessions}")
+        prove_pictures(design, self.table, self.root / PICTURES, subject, sessions)
+        responses = self.root / "nsddata" / "ppdata" / f"subj{subject:02d}" / "behav" / "responses.tsv"
+        if responses.is_file():
+            prove_responses(design, responses, subject)
         table = design.trials()
         table.insert(0, "nsd", design.shown(subject))
         table.insert(0, "trial", np.arange(1, len(table) + 1))

@@ -143,7 +143,10 @@ def read_sensors(folder: Path, labels: Path, mask: str, *, unit: str = UNIT) -> 
         regions |= _regions(name, found, inside, names, taken=set(regions))
     for area, parts in AREAS.items():
         if all(part in regions for part in parts):
-            regions[area] = np.logical_or.reduce([regions[part] for part in parts])
+            # An atlas may have an area of the same name.
+            regions[f"prf-visualrois-{area}" if area in regions else area] = np.logical_or.reduce(
+                [regions[part] for part in parts]
+            )
     return inside, voxel_sensors(inside, affine, unit=unit, regions=regions)
 
 

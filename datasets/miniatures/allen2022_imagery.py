@@ -127,7 +127,7 @@ def behaviour(order: dict[str, NDArray[np.int64]], run: str, subject: int) -> pd
 
 def imagery_betas(plan: Plan, order: dict[str, NDArray[np.int64]], subject: int) -> NDArray[np.int16]:
     """Give 300 times the percent signal change of the 720 betas: ``(n_betas, n_voxels)``."""
-    rows = []
+    rows: list[NDArray[np.float64]] = []
     for run in RUNS:
         for target in order[run].tolist():
             clean = plan.signal.betas(stimulus(run, target), subject=subject, n_voxels=VOXELS[subject])

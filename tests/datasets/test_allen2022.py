@@ -339,7 +339,7 @@ def swapped(pictures: np.ndarray) -> np.ndarray:
         (
             "subjectim",
             lambda x: x + 1,
-            r"subjectim of subject 1 has picture \d+ in place 1, expected \d+ as in sharedix",
+            r"subjectim of subject 1 has picture \d+ in place 1, expected one of the 16 in sharedix",
         ),
         ("subjectim", swapped, r"subject 1, trial \d+ \(session \d\): got nsdId \d+, .* 6 of 240 trials differ"),
         ("stimpattern", lambda x: x[:3], r"stimpattern has 60 trials in session 1, expected 80"),
@@ -667,10 +667,9 @@ def changed_behaviour(column: int, value: Callable[[float], float]) -> Callable[
         (changed_behaviour(5, lambda x: x + 0.5), r"column 5 of behav\.npy \(row\) is [\d.]+, expected"),
         (
             changed_behaviour(5, lambda x: x + 200),
-            r"trial \d+ (shows picture \d+, \d+ in|is session 2, run \d, trial \d+, expected one after)",
+            r"trial \d+ (shows picture \d+, \d+ in|is in session 2, run 1, expected session 4, run 4 on)",
         ),
-        (changed_behaviour(5, lambda x: x + 1), r"trial \d+ (shows picture|is session 2, run)"),
-        (changed_behaviour(16, lambda x: 1), r"shared1000 is 1 for picture \d+ in train, expected 0"),
+        (changed_behaviour(5, lambda x: x + 1), r"trial \d+ (shows picture|is in session \d, run)"),
         (lambda x: x[:, :16], r"behav\.npy is float64 of shape \(1, 16\), expected numbers \(1, 17\)"),
     ],
 )
@@ -680,6 +679,28 @@ def test_broken_behaviour_of_mindeye2_is_named(
     root = copy("mindeye2")
     change_tar(root / "wds" / "subj01" / "train" / "1.tar", with_array("behav.npy", change))
     with pytest.raises(DataError, match=message):
+        open_study("nsd", root).load("sub-01")
+
+
+def test_shared_pictures_in_the_wrong_archives(copy: Callable[[str], Path]) -> None:
+    root = copy("mindeye2")
+    folder = root / "wds" / "subj01"
+    change_tar(folder / "train" / "1.tar", with_array("behav.npy", changed_behaviour(16, lambda x: 1)))
+    recording = open_study("nsd", root).load("sub-01")
+    count = ((recording.windows["part"] == "train") & (recording.windows["shared1000"] == 1)).sum()
+    assert f"{count} trials of shared pictures lie in the archives for training" in recording.flags
+    change_tar(folder / "new_test" / "0.tar", with_array("behav.npy", changed_behaviour(16, lambda x: 0)))
+    message = r"new_test/0\.tar: sample\d+: shared1000 is 0 for picture \d+ in the test, expected 1"
+    with pytest.raises(DataError, match=message):
+        open_study("nsd", root).load("sub-01")
+
+
+def test_a_picture_on_both_sides_of_mindeye2_is_refused(copy: Callable[[str], Path]) -> None:
+    root = copy("mindeye2")
+    folder = root / "wds" / "subj01"
+    tested = read_behaviour(read_samples([folder / "new_test" / "0.tar"], "test")[0])["nsd"]
+    change_tar(folder / "train" / "1.tar", with_array("behav.npy", changed_behaviour(0, lambda x: tested)))
+    with pytest.raises(DataError, match=rf"picture {tested} both trains and tests"):
         open_study("nsd", root).load("sub-01")
 
 
