@@ -13,10 +13,8 @@ from neurodecode.core.errors import ConfigError, DataError, MismatchError
 
 Features = dict[str, NDArray[np.float32]]
 
-# The simulated brain of these studies is driven by AlexNet: a target from the same network would make decoding
-# circular.
-SIMULATED_STUDY_PREFIX = "openmoji"
-SIMULATOR_NETWORK = "alexnet"
+# The simulated brain of these studies is driven by a network: a target from the same one would make decoding circular.
+SIMULATOR_NETWORKS = {"openmoji": "alexnet", "spoken": "whisper"}
 
 
 @runtime_checkable
@@ -27,19 +25,19 @@ class StimulusEncoder(Protocol):
     ----------
     name : str
         The name that a study's targets are stored under.
-    kind : {"image", "text"}
-        What `encode` is given.
+    kind : {"image", "text", "speech"}
+        What `encode` is given: pictures, texts, or waveforms of one length at 16 kHz.
     """
 
     name: str
-    kind: Literal["image", "text"]
+    kind: Literal["image", "text", "speech"]
 
     def layers(self) -> list[str]:
         """List the layers that `encode` returns, shallow to deep."""
         ...
 
     def encode(self, stimuli: Sequence[Any]) -> Features:
-        """Compute features, a float32 array ``(n, dim)`` or ``(n, n_tokens, dim)`` per layer."""
+        """Compute features, float32 ``(n, dim)``, ``(n, n_tokens, dim)`` or ``(n, n_frames, dim)`` per layer."""
         ...
 
     def fingerprint(self) -> dict[str, Any]:
@@ -73,11 +71,13 @@ def forbidden_as_target(encoder_name: str, study_name: str) -> None:
     --------
     >>> forbidden_as_target("efficientnet_lite0", "openmoji_eeg")
     """
-    if study_name.lower().startswith(SIMULATED_STUDY_PREFIX) and SIMULATOR_NETWORK in encoder_name.lower():
-        raise MismatchError(
-            f"encoder: got {encoder_name!r} for study {study_name!r}, whose brain is simulated from AlexNet; "
-            "expected another network, or the result would be circular"
-        )
+    for prefix, network in SIMULATOR_NETWORKS.items():
+        if study_name.lower().startswith(prefix) and network in encoder_name.lower():
+            called = {"alexnet": "AlexNet", "whisper": "Whisper"}[network]
+            raise MismatchError(
+                f"encoder: got {encoder_name!r} for study {study_name!r}, whose brain is simulated from {called}; "
+                "expected another network, or the result would be circular"
+            )
 
 
 def check_finite(features: Features, name: str) -> Features:

@@ -18,7 +18,7 @@ class EncoderEntry(NamedTuple):
     ----------
     name : str
         What the user types.
-    kind : {"image", "text"}
+    kind : {"image", "text", "speech"}
         What it encodes.
     module : str
         Module of this package.
@@ -31,7 +31,7 @@ class EncoderEntry(NamedTuple):
     """
 
     name: str
-    kind: Literal["image", "text"]
+    kind: Literal["image", "text", "speech"]
     module: str
     class_name: str
     source: Literal["wheel", "hub", "none"]
@@ -47,11 +47,21 @@ ENTRIES: tuple[EncoderEntry, ...] = (
         "efficientnet_lite0", "image", "efficientnet", "EfficientNetLite0Encoder", "wheel", "EfficientNet-Lite0, a bank"
     ),
     EncoderEntry("gabor", "image", "handcrafted", "GaborEncoder", "none", "energy of Gabor filters"),
+    EncoderEntry("mel", "speech", "mel", "MelEncoder", "none", "log-mel bands of sound, their onsets, the envelope"),
     EncoderEntry("minilm", "text", "minilm", "MiniLMEncoder", "wheel", "sentence vectors of all-MiniLM-L6-v2"),
     EncoderEntry("open_clip", "image", "open_clip", "OpenCLIPEncoder", "hub", "OpenCLIP, the picture tower"),
     EncoderEntry("open_clip_text", "text", "open_clip", "OpenCLIPTextEncoder", "hub", "OpenCLIP, the text tower"),
     EncoderEntry("pixels", "image", "handcrafted", "PixelsEncoder", "none", "the picture itself, made small"),
     EncoderEntry("vgg16", "image", "vgg16", "VGG16Encoder", "wheel", "VGG-16"),
+    EncoderEntry("wav2vec2", "speech", "wav2vec2", "Wav2Vec2Encoder", "hub", "wav2vec 2.0, layers by a named rule"),
+    EncoderEntry(
+        "whisper_tiny",
+        "speech",
+        "whisper",
+        "WhisperTinyEncoder",
+        "wheel",
+        "Whisper tiny.en, every state of its encoder",
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from neurodecode.core.errors import DataError
 from neurodecode.core.files import sha256_of_file
 
 
-def wheel_file(package: str, relative: str, *, distribution: str) -> Path:
+def wheel_file(package: str, relative: str, *, distribution: str, extra: str = "offline") -> Path:
     """Find a file inside an installed package without importing the package.
 
     Parameters
@@ -22,6 +22,8 @@ def wheel_file(package: str, relative: str, *, distribution: str) -> Path:
         Path of the file inside the package.
     distribution : str
         Name to install it by, for the message.
+    extra : str
+        The extra of neurodecode that brings it, for the message.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def wheel_file(package: str, relative: str, *, distribution: str) -> Path:
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise DataError(f"weights: package {distribution} is not installed, expected it from the extra 'offline'")
+        raise DataError(f"weights: package {distribution} is not installed, expected it from the extra {extra!r}")
     path = Path(spec.submodule_search_locations[0]) / relative
     if not path.is_file():
         raise DataError(f"weights: {path} does not exist, expected it in package {distribution}")

@@ -26,6 +26,8 @@ def run(
     root: str | None = None,
     options: dict[str, Any] | None = None,
     output: Path | None = None,
+    rate: float | None = None,
+    prepared: Path | None = None,
     batch_size: int | None = None,
     device: str | None = None,
 ) -> None:
@@ -36,8 +38,9 @@ def run(
     study : str
         Name of the study, as `neurodecode studies` lists it.
     encoder : str, optional
-        One of alexnet, dinov2, efficientnet_lite0, gabor, minilm, open_clip, open_clip_text, pixels, vgg16. By default
-        the vectors that come with the study where there are such, else efficientnet_lite0.
+        For pictures: alexnet, dinov2, efficientnet_lite0, gabor, open_clip, pixels, vgg16; for texts: minilm,
+        open_clip_text; for speech: mel, wav2vec2, whisper_tiny. By default the vectors that come with the study where
+        there are such, else efficientnet_lite0.
     features : Path, optional
         Ready vectors instead of an encoder: a .npz, .mat or .h5 file with an array `stimulus` of names and one array
         of rows a layer, a .csv file with a column `stimulus`, or a .npy file whose rows are numbered from 0, as the
@@ -62,6 +65,11 @@ def run(
         The study's own options, the same as for `neurodecode prepare`.
     output : Path, optional
         Folder of the targets; by default outputs/targets/, the study's name and the encoder's name (or `given`).
+    rate : float, optional
+        For speech: frames per second, such as 50 or 120.
+    prepared : Path, optional
+        For speech: the folder that `neurodecode prepare` made. Its split says where the audio is cut, so that no
+        embedding hears another side.
     batch_size : int, optional
         Stimuli in one forward pass.
     device : str, optional
@@ -81,6 +89,7 @@ def run(
         "folder": folder,
         "normalise": normalise,
         "size": size,
+        "rate": rate,
         "batch_size": batch_size,
         "device": device,
     }
@@ -96,7 +105,7 @@ def run(
     if tables:
         name, targets = _take(opened, tables, study, output)
     else:
-        name, targets = _embed(opened, encoder or DEFAULT_ENCODER, chosen, study, output)
+        name, targets = _embed(opened, encoder or DEFAULT_ENCODER, chosen, study, output, prepared)
     target_folder = _place(study, name if tables else encoder or DEFAULT_ENCODER, output)
     table = Table(title=f"Targets of {study} from {name}")
     for heading in ("layer", "pooling", "kind", "shape", "unit length", "stimuli"):
@@ -125,11 +134,11 @@ def _ready_vectors(study: str, opened: "Study", features: Path | None) -> "dict[
     """Read the vectors of a file, or those that come with the study."""
     from neurodecode.core.errors import MismatchError
     from neurodecode.datasets.arrays.features import read_feature_file
-    from neurodecode.encoders.stimulus.base import SIMULATED_STUDY_PREFIX
+    from neurodecode.encoders.stimulus.base import SIMULATOR_NETWORKS
 
     if features is None:
         return opened.feature_tables()
-    if study.startswith(SIMULATED_STUDY_PREFIX):
+    if study.startswith(tuple(SIMULATOR_NETWORKS)):
         raise MismatchError(
             f"--features: got {features} for {study}, whose brain is simulated from a network; nobody can tell whether "
             "these vectors come from the same one, expected an --encoder"
@@ -151,20 +160,29 @@ def _take(
 
 
 def _embed(
-    opened: "Study", encoder: str, options: dict[str, Any], study: str, output: Path | None
+    opened: "Study", encoder: str, options: dict[str, Any], study: str, output: Path | None, prepared: Path | None
 ) -> "tuple[str, dict[str, Targets]]":
-    """Run an encoder over the stimuli."""
+    """Run an encoder over the stimuli, or over the audio of a prepared study."""
+    from neurodecode.core.errors import ConfigError
+    from neurodecode.core.prepared import PreparedStudy
     from neurodecode.encoders.stimulus.catalogue import build_stimulus_encoder, encoder_options
+    from neurodecode.training.speech_targets import extract_speech_targets
     from neurodecode.training.targets_extraction import extract_study_targets
 
     _refuse_circular(encoder, study)
-    stimuli = opened.stimuli()
     if "device" not in options and "device" in encoder_options(encoder):
         options["device"] = _best_device()
     built = build_stimulus_encoder(encoder, **options)
     # The name that was typed may hide what is inside: a folder's own name does not.
     _refuse_circular(built.name, study)
-    return built.name, extract_study_targets(stimuli, built, _place(study, encoder, output))
+    if built.kind == "speech":
+        if prepared is None:
+            raise ConfigError(
+                "--prepared: got none, expected the folder of the prepared study; its split cuts the audio"
+            )
+        found = extract_speech_targets(PreparedStudy(prepared).stimuli, built, _place(study, encoder, output))
+        return built.name, found
+    return built.name, extract_study_targets(opened.stimuli(), built, _place(study, encoder, output))
 
 
 def _best_device() -> str:

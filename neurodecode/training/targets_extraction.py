@@ -30,7 +30,9 @@ CONTENTS_FILE = "contents.csv"
 SHARD_SIZE = 128
 
 
-def target_space(description: Mapping[str, Any], layer: str, shape: Sequence[int]) -> TargetSpace:
+def target_space(
+    description: Mapping[str, Any], layer: str, shape: Sequence[int], *, rate: float | None = None
+) -> TargetSpace:
     """Say in which space an encoder's layer lives.
 
     Parameters
@@ -40,7 +42,9 @@ def target_space(description: Mapping[str, Any], layer: str, shape: Sequence[int
     layer : str
         One of its layers.
     shape : sequence of int
-        Of one embedding: ``(dim,)`` or ``(n_tokens, dim)``.
+        Of one embedding: ``(dim,)`` or ``(n_tokens, dim)``; of one frame of a series.
+    rate : float, optional
+        Frames per second of a series.
 
     Returns
     -------
@@ -60,8 +64,9 @@ def target_space(description: Mapping[str, Any], layer: str, shape: Sequence[int
         pooling=str(description["pooling"][layer]),
         preprocessing=fingerprint(description["preprocessing"]),
         normalised=bool(description["normalised"][layer]),
-        kind="tokens" if len(shape) == 2 else "vector",
+        kind="series" if rate is not None else "tokens" if len(shape) == 2 else "vector",
         shape=tuple(int(size) for size in shape),
+        rate=rate,
     )
 
 
@@ -159,8 +164,8 @@ def extract_targets(
         raise DataError(f"stimuli: got {len(stimuli)}, {len(set(stimuli))} of them different, expected each once")
     description = encoder.fingerprint()
     with folder_lock(folder):
-        _check_encoder(folder, description, encoder.layers())
-        _check_contents(folder, {name: (contents or {}).get(name, "") for name in stimuli})
+        check_encoder(folder, description, encoder.layers())
+        check_contents(folder, {name: (contents or {}).get(name, "") for name in stimuli})
         writers = _resume(folder, description, encoder.layers(), shard_size)
         done = [writers[layer].done if layer in writers else set() for layer in encoder.layers()]
         waiting = [name for name in stimuli if not all(name in names for names in done)]
@@ -201,7 +206,7 @@ def listed_layers(folder: Path) -> list[str]:
     return layers
 
 
-def _check_encoder(folder: Path, description: Mapping[str, Any], layers: Sequence[str]) -> None:
+def check_encoder(folder: Path, description: Mapping[str, Any], layers: Sequence[str]) -> None:
     """Refuse targets of another encoder; note the order of the layers, those of earlier runs included."""
     own = {key: description[key] for key in ("model", "weights", "preprocessing")}
     path = folder / ENCODER_FILE
@@ -224,7 +229,8 @@ def _check_encoder(folder: Path, description: Mapping[str, Any], layers: Sequenc
         write_json(path, {**own, "layers": merged})
 
 
-def _check_contents(folder: Path, contents: Mapping[str, str]) -> None:
+def check_contents(folder: Path, contents: Mapping[str, str]) -> None:
+    """Refuse stimuli whose content is not what the folder's targets were made of; note that of new ones."""
     path = folder / CONTENTS_FILE
     saved: dict[str, str] = {}
     if path.exists():
