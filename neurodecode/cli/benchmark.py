@@ -1,0 +1,99 @@
+"""Run a recipe over all subjects and several seeds, and write one table."""
+
+from pathlib import Path
+from typing import Literal
+
+from neurodecode.core.errors import ConfigError
+
+
+def run(
+    recipe: str,
+    study: Path,
+    targets: Path,
+    *,
+    size: str | None = None,
+    setting: Literal["within", "joint"] = "within",
+    seeds: list[int] | None = None,
+    subjects: list[str] | None = None,
+    output: Path | None = None,
+) -> None:
+    """Train a recipe for every subject and seed, rank with it beside the linear models, and write one table.
+
+    Every finished cell (a seed of a subject, or of all subjects together) is kept; an interrupted run goes on.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of a shipped recipe, or a YAML file with a network's configuration.
+    study : Path
+        Prepared study, as `neurodecode prepare` writes it.
+    targets : Path
+        Folder of targets, as `neurodecode embed` writes it: one subfolder a layer.
+    size : str, optional
+        Name of a shipped overlay, such as small, or a YAML file; it comes after the recipe.
+    setting : str
+        Train a network within each subject, or one joint network for all.
+    seeds : list of int, optional
+        0, 1 and 2 by default.
+    subjects : list of str, optional
+        All by default.
+    output : Path, optional
+        Folder of the result; by default outputs/benchmark/, the study's and the recipe's name.
+    """
+    from contextlib import ExitStack
+    from importlib.resources import as_file, files
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from neurodecode.cli.retrieve import chosen_subjects
+    from neurodecode.core.prepared import PreparedStudy
+    from neurodecode.workflow.bank import TargetBank
+    from neurodecode.workflow.benchmark import TABLE, Benchmark, run_benchmark
+
+    prepared = PreparedStudy(study)
+    layers = TargetBank.open(targets).layers
+    wanted = chosen_subjects(prepared.subjects, subjects)
+    console = Console()
+    with ExitStack() as stack:
+        shipped = stack.enter_context(as_file(files("neurodecode.configs")))
+        configs = [_config(recipe, shipped / "recipe", "recipe")]
+        if size is not None:
+            configs.append(_config(size, shipped / "size", "size"))
+        name = configs[0].stem if size is None else f"{configs[0].stem}-{configs[1].stem}"
+        plan = Benchmark(name, tuple(configs), setting, tuple(seeds or (0, 1, 2)), tuple(wanted))
+        folder = Path("outputs/benchmark") / prepared.name / name if output is None else output
+        places = {layer: targets / layer for layer in layers}
+        table = run_benchmark(plan, prepared, places, folder, progress=lambda text: console.print(f"Cell {text}"))
+    simulated = " - SIMULATED DATA" if prepared.simulated else ""
+    shown = Table(title=f"{name} on {prepared.name}: image given brain{simulated}", title_justify="left")
+    metrics = [metric for metric in ("top1", "top5") if metric in set(table["metric"])]
+    shown.add_column("model")
+    shown.add_column("subject")
+    for metric in metrics:
+        shown.add_column(metric, justify="right")
+        shown.add_column("sd over seeds", justify="right", style="dim")
+    here = table[table["direction"] == "image_given_brain"].set_index(["model", "subject", "metric"])
+    for model, subject in dict.fromkeys((key[0], key[1]) for key in here.index):
+        cells = []
+        for metric in metrics:
+            row = here.loc[(model, subject, metric)]
+            cells += [f"{row['value']:.3f}", "" if row["spread"] != row["spread"] else f"{row['spread']:.3f}"]
+        shown.add_row(model, subject, *cells)
+    console.print(shown)
+    console.print(f"Table: {folder / TABLE}")
+
+
+def _config(name: str, folder: Path, what: str) -> Path:
+    """Find a shipped YAML file by its name, or one of the user's by its path."""
+    from neurodecode.core.errors import suggestion
+
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(f"--{what}: {path} is not a file")
+        return path
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise ConfigError(f"--{what}: got {name!r}, expected one of {', '.join(known)}{suggestion(name, known)}")
+    return folder / f"{name}.yaml"

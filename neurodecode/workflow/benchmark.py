@@ -1,0 +1,240 @@
+"""A recipe over all subjects and several seeds: cell by cell, each kept, so that an interrupted run goes on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.files import fingerprint, read_json, write_json, write_table
+from neurodecode.core.prepared import PreparedStudy
+from neurodecode.core.provenance import versions
+from neurodecode.core.scores import Score
+from neurodecode.workflow.bank import TargetBank
+from neurodecode.workflow.items import is_tested
+from neurodecode.workflow.records import retrieval_records
+from neurodecode.workflow.retrieve import rank_study
+from neurodecode.workflow.train import decoder_of, train_decoder
+
+Setting = Literal["within", "joint"]
+TABLE, SUMMARY = "benchmark.csv", "benchmark.json"
+KEY = ["recipe", "model", "metric", "direction", "subject"]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What is run.
+
+    Parameters
+    ----------
+    name : str
+        Of the recipe, as the table shows it.
+    configs : tuple of Path
+        YAML files of the network, composed from left to right.
+    setting : str
+        ``within`` trains a network for each subject, ``joint`` one for all subjects together.
+    seeds : tuple of int
+        Of weights and order; all else is the same for every seed.
+    subjects : tuple of str
+        Who is trained on and scored.
+    """
+
+    name: str
+    configs: tuple[Path, ...]
+    setting: Setting
+    seeds: tuple[int, ...]
+    subjects: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for label, values in (("seeds", self.seeds), ("subjects", self.subjects)):
+            if not values or len(set(values)) != len(values):
+                raise ConfigError(f"{label}: got {', '.join(map(str, values)) or 'none'}, expected some, each once")
+
+    def groups(self) -> list[tuple[str, ...]]:
+        """List who is trained together."""
+        return [self.subjects] if self.setting == "joint" else [(subject,) for subject in self.subjects]
+
+
+def run_benchmark(
+    plan: Benchmark,
+    prepared: PreparedStudy,
+    targets: Mapping[str, Path],
+    output: Path,
+    *,
+    progress: Callable[[str], None] = lambda text: None,
+) -> pd.DataFrame:
+    """Train, rank and score every seed and group of subjects; what was finished before with the same plan is read.
+
+    Parameters
+    ----------
+    plan : Benchmark
+        What is run.
+    prepared : PreparedStudy
+        The study.
+    targets : mapping of str to Path
+        Folder of targets of each layer.
+    output : Path
+        Gets a file a cell, the networks, ``benchmark.csv`` and ``benchmark.json``.
+    progress : callable
+        Told the cell that begins, or that it was finished before.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See `summarise`.
+    """
+    bank = TargetBank.open(_parent(targets))
+    cells = []
+    for seed in plan.seeds:
+        for group in plan.groups():
+            name = f"{plan.name}_{'joint' if plan.setting == 'joint' else group[0]}_seed-{seed}"
+            path = output / "cells" / f"{name}.json"
+            key = _cell_key(plan, prepared, bank, seed, group)
+            known = read_json(path) if path.is_file() else {}
+            if known.get("key") == key:
+                progress(f"{name}: done before")
+            else:
+                progress(name)
+                scores = _run_cell(plan, prepared, bank, targets, output / "models" / name, seed, group)
+                known = {"key": key, "seed": seed, "scores": [score.to_dict() for score in scores]}
+                write_json(path, known)
+            cells.append(known)
+    table = summarise(plan.name, cells)
+    write_table(output / TABLE, table)
+    write_json(
+        output / SUMMARY,
+        {
+            "recipe": plan.name,
+            "study": prepared.name,
+            "simulated": prepared.simulated,
+            "setting": plan.setting,
+            "seeds": list(plan.seeds),
+            "subjects": list(plan.subjects),
+            "split_hash": prepared.split.hash,
+            "versions": versions(),
+            "rows": table.astype(object).where(table.notna(), None).to_dict(orient="records"),
+        },
+    )
+    return table
+
+
+def _parent(targets: Mapping[str, Path]) -> Path:
+    folders = {path.parent for path in targets.values()}
+    if len(folders) != 1:
+        raise DataError(f"targets: got layers in {len(folders)} folders, expected all in one")
+    return folders.pop()
+
+
+def _cell_key(plan: Benchmark, prepared: PreparedStudy, bank: TargetBank, seed: int, group: Sequence[str]) -> str:
+    return fingerprint(
+        {
+            "study": prepared.header["key"],
+            "split": prepared.split.hash,
+            "session_scaling": list(prepared.session_scaling),
+            "targets": bank.describe()["digest"],
+            "configs": [path.read_text(encoding="utf-8") for path in plan.configs],
+            "seed": seed,
+            "group": list(group),
+            "versions": versions(),
+        }
+    )
+
+
+def _run_cell(
+    plan: Benchmark,
+    prepared: PreparedStudy,
+    bank: TargetBank,
+    targets: Mapping[str, Path],
+    folder: Path,
+    seed: int,
+    group: Sequence[str],
+) -> list[Score]:
+    """Train the group's network of every fold, rank its test items and score them."""
+    split = prepared.split
+    checkpoints = {}
+    for fold in range(split.n_folds):
+        here = [subject for subject in group if is_tested(split, subject, fold)]
+        if here:
+            path = train_decoder(
+                prepared, targets, folder / f"fold-{fold}", configs=plan.configs, fold=fold, seed=seed, subjects=here
+            )
+            checkpoints.update({(fold, subject): path for subject in here})
+    retrieval = rank_study(
+        prepared, bank, decode=decoder_of(checkpoints), seed=0, subjects=list(group), keep=folder / "linear"
+    )
+    joint = len(group) > 1
+    scores, _, _ = retrieval_records(prepared, retrieval.tables, joint=joint, seed=0, absent={})
+    return scores
+
+
+def summarise(recipe: str, cells: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Put the cells into one table: mean and spread over seeds, of each subject and of the mean over subjects.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of the recipe.
+    cells : sequence of mapping
+        Each with its ``seed`` and ``scores`` (`Score.to_dict`); the mean over subjects is formed here, since a cell may
+        hold but one of them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``recipe, model, metric, direction, subject, value`` (mean over seeds), ``spread`` (standard deviation
+        over seeds; empty for one), ``between_subjects`` (standard deviation over subjects, for the row ``mean``),
+        ``low, high, chance, null_95`` (means over seeds; of the row ``mean`` over subjects as well, but for the
+        interval, which is then two standard errors over subjects), ``n_seeds, n_subjects, n_candidates, protocol,
+        simulated``.
+
+    Examples
+    --------
+    >>> score = Score("top1", "image_given_brain", 0.5, 0.4, 0.6, 0.1, 0.2, 20, 10, "signals x 4", "sub-01", "ridge",
+    ...               "within-subject | disjoint unit: concept | averaged: signals x 4 | gallery: 10 | weights: last",
+    ...               True)
+    >>> table = summarise("linear", [{"seed": seed, "scores": [score.to_dict()]} for seed in (0, 1)])
+    >>> table[["subject", "value", "n_seeds"]].values.tolist()
+    [['sub-01', 0.5, 2], ['mean', 0.5, 2]]
+    """
+    rows = [
+        {"recipe": recipe, "seed": cell["seed"], **score}
+        for cell in cells
+        for score in cell["scores"]
+        if score["subject"] != "mean" and not str(score["metric"]).startswith("difference_")
+    ]
+    if not rows:
+        raise DataError("benchmark: no cell was finished, expected at least one")
+    table = pd.DataFrame(rows)
+    found = []
+    for key, part in table.groupby(KEY[:-1], sort=False):
+        for subject, own in part.groupby("subject", sort=False):
+            found.append({**dict(zip(KEY, (*key, subject), strict=True)), **_row(own, own.groupby("seed")["value"])})
+        means = part.groupby("seed")["value"]
+        by_subject = part.groupby("subject")["value"].mean()
+        row = _row(part, means)
+        row["between_subjects"] = float(by_subject.std(ddof=1)) if len(by_subject) > 1 else None
+        error = 0.0 if row["between_subjects"] is None else row["between_subjects"] / len(by_subject) ** 0.5
+        if len(by_subject) > 1:
+            row["low"], row["high"] = row["value"] - 2 * error, row["value"] + 2 * error
+        found.append({**dict(zip(KEY, (*key, "mean"), strict=True)), **row})
+    return pd.DataFrame(found)
+
+
+def _row(part: pd.DataFrame, by_seed: Any) -> dict[str, Any]:
+    values = by_seed.mean()
+    return {
+        "value": float(values.mean()),
+        "spread": float(values.std(ddof=1)) if len(values) > 1 else None,
+        "between_subjects": None,
+        "low": float(part["low"].mean()),
+        "high": float(part["high"].mean()),
+        "chance": float(part["chance"].mean()),
+        "null_95": float(part["null_95"].mean()),
+        "n_seeds": len(values),
+        "n_subjects": int(part["subject"].nunique()),
+        "n_candidates": int(part["n_candidates"].max()),
+        "protocol": str(part["protocol"].iloc[0]),
+        "simulated": bool(part["simulated"].iloc[0]),
+    }
