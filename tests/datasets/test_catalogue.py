@@ -79,6 +79,7 @@ def mini_simulation(modality: str) -> Callable[[Path, Path], Path]:
 
 
 FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
+    "algonauts2023": lambda root, pristine_eeg: write_miniature("algonauts2023", root / "algonauts2023"),
     "arrays": lambda root, pristine_eeg: write_miniature("arrays", root / "arrays"),
     "bids": lambda root, pristine_eeg: write_miniature("bids", root / "bids"),
     "epochs": lambda root, pristine_eeg: write_miniature("epochs", root / "epochs"),
