@@ -73,6 +73,7 @@ class Source:
         return self.end - self.file.tell()
 
     def read(self, size: int) -> bytes:
+        """Read exactly so many bytes, or raise."""
         if size < 0 or size > self.left():
             raise EOFError
         if size > LARGEST_READ:
@@ -80,10 +81,12 @@ class Source:
         return self.file.read(size)
 
     def readinto(self, buffer: bytearray) -> int:
+        """Fill a buffer."""
         buffer[:] = self.read(len(buffer))
         return len(buffer)
 
     def readline(self) -> bytes:
+        """Read one line, which may not be long."""
         line = self.file.readline(min(self.left(), LONGEST_LINE))
         if not line.endswith(b"\n"):
             raise EOFError
@@ -98,10 +101,16 @@ class _Opcodes(dict[int, Callable[[Any], None]]):
         raise Refused(f"the opcode {known.name if known else hex(code)}")
 
 
-class PickleReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
+class PickleReader(pickle._Unpickler):
     """The interpreter of the standard library with most of its opcodes taken out."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = _Opcodes()
+    # What the interpreter sets when it begins.
+    stack: list[Any]
+    memo: dict[int, Any]
+    append: Callable[[Any], None]
+    read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
 
     def __init__(self, source: Source, path: Path, scratch: Path | None) -> None:
         # Strings of Python 2 were bytes: as Latin-1 each character is one of them.
@@ -111,6 +120,7 @@ class PickleReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
         self.unread: set[int] = set()
 
     def find_class(self, module: str, name: str) -> Any:
+        """Give our own version of what a pickle names; anything unknown is refused."""
         if _NUMPY.fullmatch(module):
             module = f"numpy:{module.rpartition('.')[2]}"
         known: dict[tuple[str, str], Any] = {
@@ -168,6 +178,7 @@ class PickleReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
         return np.frombuffer(content, dtype=dtype, count=math.prod(shape)).reshape(shape, order=order)
 
     def load_frame(self) -> None:
+        """Pass over the length of a frame."""
         # Frames only group what follows; what they hold is read where it lies.
         if int.from_bytes(self.read(8), "little") > self.source.left():
             raise EOFError
@@ -186,11 +197,13 @@ class PickleReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
         self.source.file.seek(length, os.SEEK_CUR)
 
     def load_dup(self) -> None:
+        """Push the top of the stack again."""
         if isinstance(self.stack[-1], _Blank):
             raise Refused("an array used before it is complete")
         self.append(self.stack[-1])
 
     def load_reduce(self) -> None:
+        """Call one of the functions of `find_class`."""
         arguments = self.stack.pop()
         function = self.stack[-1]
         if not isinstance(function, _Function) or not isinstance(arguments, tuple):
@@ -198,6 +211,7 @@ class PickleReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
         self.stack[-1] = function.call(*arguments)
 
     def load_build(self) -> None:
+        """Complete an array or a data type."""
         state = self.stack.pop()
         blank = self.stack[-1]
         if not isinstance(blank, _Blank) or blank.value is not None or not isinstance(state, tuple):
@@ -212,6 +226,7 @@ class PickleReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
         self.stack[-1] = blank.value
 
     def load_from_memo(self, index: int) -> None:
+        """Push what was kept before."""
         value = self.memo[index]
         if isinstance(value, _Blank):
             if value.value is None:
@@ -222,7 +237,7 @@ class PickleReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
 
 for _name in _ALLOWED:
     _code = getattr(pickle, _name)[0]
-    PickleReader.dispatch[_code] = pickle._Unpickler.dispatch[_code]  # type: ignore[attr-defined]
+    PickleReader.dispatch[_code] = pickle._Unpickler.dispatch[_code]
 _OWN: dict[bytes, Callable[[PickleReader], None]] = {
     pickle.FRAME: PickleReader.load_frame,
     pickle.DUP: PickleReader.load_dup,

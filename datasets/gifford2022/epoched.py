@@ -128,15 +128,16 @@ def _of(content: Mapping[Any, Any], field: str, path: Path) -> Any:
     return content[field]
 
 
-def _four_dimensions(path: Path, signals: Any, n_pictures: int) -> NDArray[Any]:
+def _four_dimensions(path: Path, found: Any, n_pictures: int) -> NDArray[Any]:
     """Check the signals' shape; dialect D has concepts and pictures of a concept as dimensions of their own."""
-    if not isinstance(signals, np.ndarray) or signals.dtype.kind != "f" or signals.ndim not in (4, 5):
-        got = f"{signals.dtype} of shape {signals.shape}" if isinstance(signals, np.ndarray) else type(signals).__name__
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim not in (4, 5):
+        got = f"{found.dtype} of shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
         raise DataError(f"{path}: signals are {got}, expected floating-point numbers in 4 or 5 dimensions")
+    signals: NDArray[Any] = found
     if signals.ndim == 5:
         if not signals.flags.c_contiguous:
             raise DataError(f"{path}: signals are stored last dimension first, expected C order")
-        signals = signals.reshape(signals.shape[0] * signals.shape[1], *signals.shape[2:])
+        signals = np.reshape(signals, (signals.shape[0] * signals.shape[1], *signals.shape[2:]))
     if len(signals) != n_pictures or 0 in signals.shape:
         raise DataError(
             f"{path}: signals of shape {signals.shape}, expected {n_pictures} pictures as image_metadata.npy lists"

@@ -97,7 +97,8 @@ class ThingsEEG2(Study):
         if subject not in place.subjects():
             raise DataError(f"subject: got {subject!r}, expected one of {', '.join(place.subjects())} ({place.folder})")
         store = store or ArrayStore()
-        blocks, tables, flags = {}, [], dict.fromkeys(())
+        blocks, tables = {}, []
+        flags: dict[str, None] = {}
         for part in PARTS:
             pictures = self._metadata()
             pictures = pictures[pictures["part"] == part].reset_index(drop=True)

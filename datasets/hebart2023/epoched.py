@@ -172,7 +172,8 @@ def open_derivative(place: Place, subject: str, trials: pd.DataFrame, attributes
         Naming file and field.
     """
     kept = zero_shot_rows(trials)
-    arrays, flags = [], dict.fromkeys(())
+    arrays: list[NDArray[Any]] = []
+    flags: dict[str, None] = {}
     names: list[str] = []
     times = np.zeros(0)
     undo = _scaling(place.folder / subject) if place.dialect == "atm" else (0.0, 1.0)

@@ -87,7 +87,9 @@ def open_recordings(folder: Path, subject: str, trials: pd.DataFrame, attributes
     DataError
         Naming the file, row, what was got and what was expected.
     """
-    opened, tables, picks = [], [], None
+    opened: list[tuple[Any, Path, float | None]] = []
+    tables: list[pd.DataFrame] = []
+    picks: list[str] | None = None
     first: dict[str, int] = {}
     for session, path in find_recordings(folder):
         number = first.get(session, 0)
@@ -168,8 +170,7 @@ def _triggers(path: Path, raw: Any) -> NDArray[np.int64]:
         raise DataError(f"{path}: the trigger channel {TRIGGER_CHANNEL} is not among {len(raw.ch_names)} channels")
     codes = np.round(_read(raw, path, [TRIGGER_CHANNEL])[0]).astype(np.int64)
     rising = (codes != 0) & (np.concatenate([[0], codes[:-1]]) == 0)
-    samples = np.flatnonzero(rising)
-    return samples[codes[samples] == TRIGGER]
+    return np.flatnonzero(rising & (codes == TRIGGER))
 
 
 def _read(raw: Any, path: Path, picks: list[str]) -> NDArray[np.float64]:

@@ -148,7 +148,7 @@ class ThingsMEG(Study):
 
     def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
         """Make the zero-shot split: pictures shown 12 times test, and no other picture of their concepts is used."""
-        tables, parts = {}, {}
+        tables, parts = {}, dict[str, str]()
         tested = self._tested(windows)
         for subject, table in windows.items():
             used = (table["part"] == "test") | ~table["concept"].isin(tested)

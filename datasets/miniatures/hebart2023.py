@@ -59,7 +59,7 @@ def channels() -> list[CtfChannel]:
 def attributes(seed: int) -> pd.DataFrame:
     """Make the table of all trials; subjects saw the pictures in the same order."""
     numbers = {name: row + 1 for row, (_, name) in enumerate(listing())}
-    rows = []
+    rows: list[tuple[str, str, float]] = []
     for concept, name in listing():
         which = int(name[-3:-1]) - 1
         if which < SHOWN:
@@ -206,6 +206,7 @@ def _write_derivative(
     train_names: list[str],
     test_names: list[str],
 ) -> None:
+    content: dict[str, Any]
     if layout.startswith("atm"):
         folder = root / "derivatives" / ("preprocessed_npy" + layout.removeprefix("atm")) / subject
         folder.mkdir(parents=True)
@@ -230,7 +231,11 @@ def _write_derivative(
             concepts = [name.rpartition("_")[0] for name in names]
             order = {concept: row + 1 for row, concept in enumerate(dict.fromkeys(concepts))}
             images = [f"{part}_images/{order[c]:05d}_{c}/{n}.jpg" for c, n in zip(concepts, names, strict=True)]
-            content = {"eeg": data.astype(np.float16), "img": np.array(images), "ch_names": epochs.ch_names}
+            content = {
+                "eeg": data.astype(np.float16),
+                "img": np.array(images),
+                "ch_names": epochs.ch_names,
+            }
             torch.save(content | {"times": epochs.times}, folder / f"{part}.pt")
     else:
         folder = root / "preprocessed_meg" / subject
