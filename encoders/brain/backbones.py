@@ -17,9 +17,12 @@ class Backbone(nn.Module):
     ----------
     out_features : int
         Width of the latent that :meth:`forward` returns.
+    out_times : int or None
+        Time points of the latent, where the backbone keeps time.
     """
 
     out_features: int
+    out_times: int | None = None
 
     def __init__(self, n_channels: int, n_times: int) -> None:
         super().__init__()
@@ -36,7 +39,7 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_trials, out_features)
+        Tensor of shape (n_trials, out_features), or (n_trials, out_features, out_times)
         """
         raise NotImplementedError
 

@@ -21,10 +21,16 @@ class SubjectBatch:
         The subject's name, as in the study's tables.
     signal : Tensor of shape (n_trials, n_channels, n_times)
         float32, in the unit that the fold's transforms leave.
+    sequence : Tensor of int64, shape (n_trials,), optional
+        Which trials belong together, as the words of a sentence do: equal numbers are one sequence, in all groups.
+    position : Tensor of int64, shape (n_trials,), optional
+        Place of a trial within its sequence.
     """
 
     subject: str
     signal: Tensor
+    sequence: Tensor | None = None
+    position: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of trials."""

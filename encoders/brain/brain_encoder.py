@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from neurodecode.core.errors import ConfigError
 from neurodecode.encoders.brain.backbones import Backbone
 from neurodecode.encoders.brain.batches import SubjectBatch
+from neurodecode.encoders.brain.context import Context
 from neurodecode.encoders.brain.front_ends import FrontEnd, Identity
 from neurodecode.encoders.brain.heads import Heads, LinearHeads
 from neurodecode.encoders.brain.outputs import EncoderOutput
@@ -35,6 +36,9 @@ class BrainEncoder(nn.Module):
         Builds the front end from ``n_channels`` and ``n_times``.
     heads : callable
         Builds the heads from the backbone's width and ``targets``.
+    context : callable or None
+        Builds, from the backbone's width, a module that lets the trials of a sequence (the words of a sentence) see
+        each other before the heads; see :class:`neurodecode.encoders.brain.sequence_context.SequenceContext`.
     linear_path : bool
         Add a linear map a subject from the window to every target. The network's own heads then start at zero, and
         training can start from a closed-form linear solution.
@@ -58,6 +62,7 @@ class BrainEncoder(nn.Module):
         backbone: Callable[[int, int], Backbone],
         front_end: Callable[[dict[str, int], int], FrontEnd] = Identity,
         heads: Callable[[int, TargetSizes], Heads] = LinearHeads,
+        context: Callable[[int], Context] | None = None,
         linear_path: bool = False,
         linear_dropout: float = 0.0,
     ) -> None:
@@ -67,6 +72,14 @@ class BrainEncoder(nn.Module):
         self.front_end = front_end(n_channels, n_times)
         self.backbone = backbone(self.front_end.out_channels, self.front_end.out_times)
         self.heads = heads(self.backbone.out_features, targets)
+        keeps_time = self.backbone.out_times is not None
+        if keeps_time != self.heads.reads_time:
+            expected = "TimeHeads" if keeps_time else "heads that read no time"
+            raise ConfigError(
+                f"heads: got {type(self.heads).__name__} behind a backbone that "
+                f"{'keeps' if keeps_time else 'does not keep'} time, expected {expected}"
+            )
+        self.context = None if context is None else context(self.backbone.out_features)
         self.linear_path = SubjectReadout(n_channels, n_times, targets, linear_dropout) if linear_path else None
         if linear_path:
             for module in self.heads.maps:
@@ -95,6 +108,8 @@ class BrainEncoder(nn.Module):
             For a subject or a shape the encoder was not built for.
         """
         latent: Tensor = self.backbone(self.front_end(groups))
+        if self.context is not None:
+            latent = self.context(latent, groups)
         predictions: dict[str, Tensor] = self.heads(latent)
         if self.linear_path is not None:
             linear: dict[str, Tensor] = self.linear_path(groups)

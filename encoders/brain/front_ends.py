@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, MismatchError
 from neurodecode.encoders.brain.batches import SubjectBatch, check_groups
+from neurodecode.encoders.brain.subject_mixing import SubjectMixing
 
 
 class FrontEnd(nn.Module):
@@ -126,11 +127,12 @@ class SubjectLayer(FrontEnd):
         count = common_channel_count(n_channels, "SubjectLayer")
         self.out_channels = count
         self.out_times = n_times
-        self.mixing = nn.Parameter(torch.eye(count).repeat(len(n_channels), 1, 1))
+        self.mixing = SubjectMixing(len(n_channels), count, identity=True)
 
     def adapt(self, subject: str, signal: Tensor) -> Tensor:
         """Mix the channels with the subject's matrix."""
-        return torch.einsum("oc,nct->not", self.mixing[self.subject_index(subject)], signal)
+        mixed: Tensor = self.mixing(self.subject_index(subject), signal)
+        return mixed
 
 
 class SubjectLinear(FrontEnd):

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from math import prod
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from neurodecode.core.errors import ConfigError
 from neurodecode.encoders.brain.backbones import check_dropout
+from neurodecode.encoders.brain.pointwise import PointwiseMLP
 
 Shape = tuple[int, ...]
 
@@ -49,6 +51,9 @@ class Heads(nn.Module):
         See :func:`target_shapes`.
     """
 
+    #: Whether the latent these heads read keeps time.
+    reads_time = False
+
     def __init__(self, in_features: int, targets: Mapping[str, int | list[int] | Shape]) -> None:
         super().__init__()
         self.shapes = target_shapes(targets)
@@ -81,6 +86,65 @@ class LinearHeads(Heads):
     def build(self, out_features: int) -> nn.Module:
         """Return a linear map."""
         return nn.Linear(self.in_features, out_features)
+
+
+class DirectHeads(Heads):
+    """The latent itself where it has a target's width; a linear map for any other target.
+
+    Published projection networks end in the target's own width: with such a target there is nothing behind them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> DirectHeads(8, {"image": 8})(torch.ones(1, 8))["image"].sum().item()
+    8.0
+    """
+
+    def build(self, out_features: int) -> nn.Module:
+        """Return nothing, or a linear map."""
+        return nn.Identity() if out_features == self.in_features else nn.Linear(self.in_features, out_features)
+
+
+class TimeHeads(Heads):
+    """For a latent that keeps time: two maps at every time, with twice its features and GELU between them.
+
+    A target of shape ``(n_frames, dim)`` is predicted at all times, resampled linearly to its frames where their number
+    differs. A target without time is predicted by the mean over times.
+
+    Examples
+    --------
+    >>> import torch
+    >>> heads = TimeHeads(4, {"speech": [6, 3], "word": 5})(torch.zeros(2, 4, 6))
+    >>> heads["speech"].shape, heads["word"].shape
+    (torch.Size([2, 6, 3]), torch.Size([2, 5]))
+    """
+
+    reads_time = True
+
+    def __init__(self, in_features: int, targets: Mapping[str, int | list[int] | Shape]) -> None:
+        self._dims = [shape[-1] for shape in target_shapes(targets).values()]
+        super().__init__(in_features, targets)
+        for name, shape in self.shapes.items():
+            if len(shape) > 2:
+                raise ConfigError(f"heads: got shape {shape} for {name!r}, expected (dim,) or (n_frames, dim)")
+        self.maps = nn.ModuleList(PointwiseMLP(in_features, dim) for dim in self._dims)
+
+    def build(self, out_features: int) -> nn.Module:
+        """Return nothing: these maps depend on the last axis of the targets alone."""
+        return nn.Identity()
+
+    def forward(self, latent: Tensor) -> dict[str, Tensor]:
+        """Return a prediction of shape ``(n_trials, *shape)`` for every target."""
+        found = {}
+        for (name, shape), module in zip(self.shapes.items(), self.maps, strict=True):
+            prediction: Tensor = module(latent)
+            if len(shape) == 1:
+                found[name] = prediction.mean(dim=2)
+                continue
+            if prediction.shape[2] != shape[0]:
+                prediction = functional.interpolate(prediction, size=shape[0], mode="linear", align_corners=False)
+            found[name] = prediction.transpose(1, 2)
+        return found
 
 
 class MLPHeads(Heads):

@@ -58,3 +58,30 @@ class LinearImageSide(nn.Module):
                 raise MismatchError(f"image side: got {got} for target {name!r}, expected shape {shape}")
         projected: Tensor = self.projection(torch.cat([targets[name].flatten(1) for name in self.shapes], dim=1))
         return projected
+
+
+class SameImageSide(nn.Module):
+    """All targets of a stimulus side by side, as they are: nothing is learned.
+
+    It gives the encoder a head ``retrieval`` of its own for the contrastive objective, beside the heads that regress
+    the same targets.
+
+    Parameters
+    ----------
+    targets : mapping
+        See :func:`neurodecode.encoders.brain.heads.target_shapes`.
+
+    Examples
+    --------
+    >>> SameImageSide({"a": 2, "b": [2, 3]})({"a": torch.zeros(4, 2), "b": torch.zeros(4, 2, 3)}).shape
+    torch.Size([4, 8])
+    """
+
+    def __init__(self, targets: Mapping[str, int | list[int] | Shape]) -> None:
+        super().__init__()
+        self.shapes = target_shapes(targets)
+        self.out_features = sum(prod(shape) for shape in self.shapes.values())
+
+    def forward(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return the stimulus's targets as one vector, shape (n_stimuli, out_features)."""
+        return torch.cat([targets[name].flatten(1) for name in self.shapes], dim=1)

@@ -13,7 +13,7 @@ class EncoderOutput:
     ----------
     heads : dict of str to Tensor of shape (n_trials, ...)
         One entry for every target the encoder predicts; a bank of layers has one head a layer.
-    latent : Tensor of shape (n_trials, n_features)
+    latent : Tensor of shape (n_trials, n_features), or (n_trials, n_features, n_times) where time is kept
         What the heads read.
     reconstruction : Tensor or None
         The signal predicted from the latent, for encoders that have a decoder of signals.

@@ -36,6 +36,8 @@ class CommandLine(LightningCLI):
         """Give the task what the data module knows about the data; the classes most people want are the default."""
         usual = {"model": DecodeTask, "data": BrainDataModule}
         parser.set_defaults({key: {"class_path": _path(kind)} for key, kind in usual.items()})
+        # The card of a recipe stands in its file and is kept with the configuration; nothing reads it here.
+        parser.add_argument("--recipe", type=dict[str, Any] | None, default=None, help="Where the recipe comes from.")
         # A task or a data module without these is left alone.
         parser.link_arguments("data.interface", "model.init_args.interface", apply_on="instantiate")
         parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)

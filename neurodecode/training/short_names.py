@@ -4,7 +4,11 @@ import importlib
 
 MODULES = (
     "neurodecode.encoders.brain.brain_encoder",
+    "neurodecode.encoders.brain.channel_tokens",
+    "neurodecode.encoders.brain.context",
+    "neurodecode.encoders.brain.fourier_attention",
     "neurodecode.encoders.brain.front_ends",
+    "neurodecode.encoders.brain.gated_convolution",
     "neurodecode.encoders.brain.heads",
     "neurodecode.encoders.brain.image_side",
     "neurodecode.encoders.brain.linear",

@@ -1,15 +1,19 @@
 """The shipped configurations compose, and name classes that exist."""
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import yaml
 
+from neurodecode.core.errors import ConfigError
 from neurodecode.training.command_line import run
+from neurodecode.training.recipes import check_recipes, count_recipe, read_card, recipe_files
 
 CONFIGS = Path(str(files("neurodecode.configs")))
-RECIPES = ["linear", "projection_mlp", "residual_mlp", "ridge_start", "temporal_spatial"]
+OURS = ["linear", "projection_mlp", "residual_mlp", "ridge_start", "temporal_spatial"]
+PUBLISHED = ["atm", "nice", "ubp"]
 STUDIES = sorted(path.stem for path in (CONFIGS / "study").glob("*.yaml"))
 
 
@@ -19,7 +23,7 @@ def printed(capsys: pytest.CaptureFixture[str], *names: str, extra: tuple[str, .
     return yaml.safe_load(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", OURS)
 def test_every_recipe_composes_with_study_protocol_and_size(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     config = printed(
         capsys, f"recipe/{recipe}", "study/openmoji_eeg", "protocol/within_subject", "size/small",
@@ -36,6 +40,47 @@ def test_every_recipe_composes_with_study_protocol_and_size(recipe: str, capsys:
     assert backbone["class_path"].startswith("neurodecode.encoders.brain.")
 
 
+@pytest.mark.parametrize("recipe", PUBLISHED)
+def test_published_recipes_compose_with_their_own_small_size(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    full = printed(capsys, f"recipe/{recipe}", "study/openmoji_eeg", "protocol/joint")
+    assert full["recipe"]["kind"] == "published"
+    small = printed(capsys, f"recipe/{recipe}", "study/openmoji_eeg", "protocol/within_subject", f"size/small/{recipe}")
+    assert small["data"]["init_args"]["batch_size"] <= 256
+    assert small["trainer"]["max_epochs"] <= 30
+    assert small["data"]["init_args"]["subjects"] == ["sub-01"]
+    assert small["model"]["init_args"]["objectives"] == full["model"]["init_args"]["objectives"]
+    own = yaml.safe_load((CONFIGS / "size" / "small" / f"{recipe}.yaml").read_text())
+    if "target_form" in own["data"]["init_args"]:
+        assert small["data"]["init_args"]["target_form"] == own["data"]["init_args"]["target_form"]
+
+
+@pytest.mark.parametrize("recipe", [*OURS, *PUBLISHED])
+def test_recipes_have_the_size_of_their_reference(recipe: str) -> None:
+    (checked,) = check_recipes([recipe])
+    assert checked.card.sizes
+    assert checked.matches, checked.to_plain()
+    expected = [size.parameters for size in checked.card.sizes]
+    assert (None in expected) == (checked.card.kind == "ours")
+    if checked.card.kind == "published":
+        assert checked.card.url.startswith("https://doi.org/")
+        assert checked.card.differs
+        assert all(set(entry) == {"score", "protocol"} for entry in checked.card.published)
+
+
+def test_a_wrong_count_and_a_wrong_card_are_told(tmp_path: Path) -> None:
+    source = CONFIGS / "recipe" / "ubp.yaml"
+    card = read_card(source)
+    wrong = count_recipe(source, replace(card.sizes[0], parameters=5_000_000))
+    assert not wrong.matches
+    assert wrong.parameters == 5_404_672
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(source.read_text().replace("published:", "publishd:"))
+    with pytest.raises(ConfigError, match="unknown key 'publishd'; did you mean 'published'"):
+        read_card(copy)
+    with pytest.raises(ConfigError, match="did you mean 'ubp'"):
+        check_recipes(["upb"])
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_composes(study: str, capsys: pytest.CaptureFixture[str]) -> None:
     config = printed(capsys, "recipe/ridge_start", f"study/{study}", "protocol/joint")
@@ -45,5 +90,7 @@ def test_every_study_composes(study: str, capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_lists_above_are_complete() -> None:
     found = {path.stem for path in (CONFIGS / "recipe").glob("*.yaml")}
-    assert found - {"openmoji_generator"} == set(RECIPES)
+    assert found - {"openmoji_generator"} == {*OURS, *PUBLISHED}
+    assert set(recipe_files()) == {*OURS, *PUBLISHED}
+    assert {path.stem for path in (CONFIGS / "size" / "small").glob("*.yaml")} == set(PUBLISHED)
     assert set(STUDIES) >= {"openmoji_eeg", "openmoji_meg", "openmoji_fmri"}
