@@ -10,12 +10,23 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import fingerprint, read_json, write_json
+from neurodecode.core.kept import computed_by
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.training.command_line import run
 from neurodecode.training.decode_task import DecodeTask
 from neurodecode.workflow.retrieve import Decode
 
 DONE = "trained.json"
+#: What trains: our own code, the linear models that a network may start from included, and the libraries.
+TRAINING = (
+    [
+        "neurodecode.core.transforms",
+        "neurodecode.training",
+        "neurodecode.encoders.brain",
+        "neurodecode.encoders.linear",
+    ],
+    ["numpy", "scipy", "torch", "lightning"],
+)
 
 
 def train_decoder(
@@ -29,7 +40,7 @@ def train_decoder(
     subjects: Sequence[str],
     overrides: Sequence[str] = (),
 ) -> Path:
-    """Train on one fold, or find that it was trained already with the same data, configuration and seed.
+    """Train on one fold, or find that it was trained already with the same data, configuration, seed and code.
 
     Parameters
     ----------
@@ -57,6 +68,7 @@ def train_decoder(
     """
     key = fingerprint(
         {
+            "by": computed_by(*TRAINING),
             "study": prepared.header["key"],
             "shuffled": prepared.header.get("shuffled"),
             "split": prepared.split.hash,

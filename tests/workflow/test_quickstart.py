@@ -14,7 +14,7 @@ from neurodecode.core.files import load_arrays, read_json
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.results import Results
 from neurodecode.core.targets import TargetSpace
-from neurodecode.workflow import quickstart
+from neurodecode.workflow import quickstart, train
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.plan import Plan, check_plan, trimmed
 from neurodecode.workflow.quickstart import run_quickstart
@@ -136,3 +136,34 @@ def test_what_was_trimmed_is_said(small_study: PreparedStudy) -> None:
 def test_a_plan_that_cannot_work_is_named(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}: got -1, expected at least"):
         check_plan(Plan(**{name: -1}))
+
+
+def test_a_network_is_trained_again_when_anything_differs(
+    small_study: PreparedStudy, targets_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[list[str]] = []
+
+    def run(command: str, arguments: list[str]) -> None:
+        done.append(arguments)
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / "best.ckpt").write_text("weights")
+
+    monkeypatch.setattr(train, "run", run)
+    config = tmp_path / "network.yaml"
+    config.write_text("trainer: {max_epochs: 1}\n")
+    given: dict[str, Any] = {"configs": [config], "fold": 0, "seed": 0, "subjects": small_study.subjects}
+    places = {"last": targets_folder / "last"}
+
+    def ask(**changed: Any) -> int:
+        train.train_decoder(small_study, places, tmp_path / "model", **{**given, **changed})
+        return len(done)
+
+    assert [ask(), ask()] == [1, 1]
+    assert [ask(seed=1), ask(seed=1)] == [2, 2]
+    assert ask(subjects=["sub-01"]) == 3
+    config.write_text("trainer: {max_epochs: 2}\n")
+    assert ask(subjects=["sub-01"]) == 4
+    monkeypatch.setattr(train, "computed_by", lambda *names: {"source": "other"})
+    assert ask(subjects=["sub-01"]) == 5
+    (tmp_path / "model" / "best.ckpt").unlink()
+    assert ask(subjects=["sub-01"]) == 6
