@@ -65,7 +65,9 @@ class Epochs:
     flags: tuple[str, ...]
 
 
-def open_epochs(folder: Path, subject: str, part: str, dialect: Dialect, pictures: pd.DataFrame) -> Epochs:
+def open_epochs(
+    folder: Path, subject: str, part: str, dialect: Dialect, pictures: pd.DataFrame, *, scratch: Path | None = None
+) -> Epochs:
     """Open one part of one subject and check it against the list of pictures.
 
     Parameters
@@ -80,6 +82,8 @@ def open_epochs(folder: Path, subject: str, part: str, dialect: Dialect, picture
         ``A`` to ``D``.
     pictures : pandas.DataFrame
         The rows of this part, from `read_metadata`.
+    scratch : Path, optional
+        Existing folder for what cannot be mapped where it lies.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def open_epochs(folder: Path, subject: str, part: str, dialect: Dialect, picture
         Naming the file, the field, what was got and what was expected.
     """
     path = folder / subject / FILES[dialect][part]
-    content = read_pickle(path)
+    content = read_pickle(path, scratch=scratch)
     information: Mapping[str, Any] = {}
     if dialect == "D" and isinstance(content, np.ndarray):
         side = next((at / "info.json" for at in (path.parent, folder) if (at / "info.json").is_file()), None)

@@ -105,7 +105,7 @@ class ThingsEEG2(Study):
             if dialect in ("E", "F", "source"):
                 block, table = self._cut(subject, part, pictures, sfreq, store)
             else:
-                epochs = open_epochs(place.folder, subject, part, dialect, pictures)
+                epochs = open_epochs(place.folder, subject, part, dialect, pictures, scratch=store.folder)
                 block, table = self._copy(epochs, part, pictures, sfreq, store)
                 flags |= dict.fromkeys(epochs.flags)
             blocks[block.name] = block

@@ -147,7 +147,9 @@ def compare_numbers(
         )
 
 
-def open_derivative(place: Place, subject: str, trials: pd.DataFrame, attributes: Path) -> Source:
+def open_derivative(
+    place: Place, subject: str, trials: pd.DataFrame, attributes: Path, *, scratch: Path | None = None
+) -> Source:
     """Open a derivative of others: the zero-shot trials, sorted by picture.
 
     Parameters
@@ -160,6 +162,8 @@ def open_derivative(place: Place, subject: str, trials: pd.DataFrame, attributes
         From `read_attributes`.
     attributes : Path
         Where that comes from.
+    scratch : Path, optional
+        Existing folder for what cannot be mapped where it lies.
 
     Returns
     -------
@@ -179,7 +183,7 @@ def open_derivative(place: Place, subject: str, trials: pd.DataFrame, attributes
     undo = _scaling(place.folder / subject) if place.dialect == "atm" else (0.0, 1.0)
     for file, part in zip(FILES[place.dialect], ("train", "test"), strict=True):
         path = place.folder / subject / file
-        content, normalization = _content(path, place)
+        content, normalization = _content(path, place, scratch)
         if normalization:
             flags[normalization] = None
         signals, each = _three_dimensions(path, _of(content, FIELDS[place.dialect], path)), REPETITIONS
@@ -221,9 +225,9 @@ def open_derivative(place: Place, subject: str, trials: pd.DataFrame, attributes
     return Source(kept, sensors, arrays[0].shape[2], pieces(), tuple(flags))
 
 
-def _content(path: Path, place: Place) -> tuple[Mapping[Any, Any], str]:
+def _content(path: Path, place: Place, scratch: Path | None) -> tuple[Mapping[Any, Any], str]:
     """Read the fields of a file, and how its side file says that it was scaled."""
-    content = read_pickle(path)
+    content = read_pickle(path, scratch=scratch)
     if isinstance(content, np.ndarray) and place.dialect == "neurobridge":
         side = next((at / "info.json" for at in (path.parent, place.folder) if (at / "info.json").is_file()), None)
         if side is None:

@@ -103,7 +103,8 @@ class ThingsMEG(Study):
         """Read one subject: one block of epochs, in the order of the recording or, for derivatives, of the pictures."""
         if subject not in self.subjects():
             raise DataError(f"subject: got {subject!r}, expected one of {', '.join(self.subjects())} ({self.root})")
-        source = self._open(subject)
+        store = store or ArrayStore()
+        source = self._open(subject, store.folder)
         start, end = self.window
         times = source.sensors.tmin + np.arange(source.n_times) / source.sensors.sfreq
         if times[0] > start + 1e-6 or times[-1] + 1 / source.sensors.sfreq < end - 1e-6:
@@ -113,7 +114,6 @@ class ThingsMEG(Study):
             )
         rate = source.sensors.sfreq if sfreq is None else float(sfreq)
         signals = None
-        store = store or ArrayStore()
         for rows, piece in source.pieces:
             if rate != source.sensors.sfreq:
                 flat = resample(piece.reshape(-1, piece.shape[2]), source.sensors.sfreq, rate)
@@ -241,7 +241,7 @@ class ThingsMEG(Study):
             self._trials[subject] = read_attributes(path)
         return self._trials[subject], path
 
-    def _open(self, subject: str) -> Source:
+    def _open(self, subject: str, scratch: Path | None) -> Source:
         place = self._place()
         trials, path = self._attributes(subject)
         if place.dialect == "fif":
@@ -249,7 +249,7 @@ class ThingsMEG(Study):
         if place.dialect == "bids":
             folder = place.file(subject).parents[1]
             return open_recordings(folder, subject, trials, path, self.onset)
-        return open_derivative(place, subject, trials, path)
+        return open_derivative(place, subject, trials, path, scratch=scratch)
 
 
 def _held_out(parts: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
