@@ -2,8 +2,8 @@
 
 ``results.json  results.csv  report.html  config.yaml  figures/`` are for people and machines;
 ``scores.npz  queries.csv  candidates.csv`` hold every query's score of every candidate, ``gallery.npz`` the pictures of
-the candidates, ``pictures.npz`` the reconstructions and their controls, ``models/`` what was trained, fitted and drawn, for
-the next run.
+the candidates, ``pictures.npz`` the reconstructions and their controls, ``models/`` what was trained, fitted and
+drawn, for the next run.
 """
 
 from collections.abc import Mapping, Sequence

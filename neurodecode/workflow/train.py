@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
-from neurodecode.core.files import fingerprint, read_json, write_json
+from neurodecode.core.files import fingerprint, read_json, sha256_of_file, write_json
 from neurodecode.core.kept import computed_by
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.training.command_line import run
@@ -85,7 +85,7 @@ def train_decoder(
     if marker.is_file():
         known = read_json(marker)
         checkpoint = folder / str(known["checkpoint"])
-        if known["key"] == key and checkpoint.is_file():
+        if known["key"] == key and checkpoint.is_file() and known.get("sha256") == sha256_of_file(checkpoint):
             return checkpoint
     arguments: list[str] = []
     for path in configs:
@@ -104,7 +104,8 @@ def train_decoder(
     found = sorted(folder.rglob("best*.ckpt"))
     if len(found) != 1:
         raise DataError(f"{folder}: {len(found)} checkpoints called best*.ckpt after training, expected one")
-    write_json(marker, {"key": key, "checkpoint": str(found[0].relative_to(folder))})
+    place = str(found[0].relative_to(folder))
+    write_json(marker, {"key": key, "checkpoint": place, "sha256": sha256_of_file(found[0])})
     return found[0]
 
 

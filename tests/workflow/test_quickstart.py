@@ -165,5 +165,7 @@ def test_a_network_is_trained_again_when_anything_differs(
     assert ask(subjects=["sub-01"]) == 4
     monkeypatch.setattr(train, "computed_by", lambda *names: {"source": "other"})
     assert ask(subjects=["sub-01"]) == 5
-    (tmp_path / "model" / "best.ckpt").unlink()
+    (tmp_path / "model" / "best.ckpt").write_text("other weights")
     assert ask(subjects=["sub-01"]) == 6
+    (tmp_path / "model" / "best.ckpt").unlink()
+    assert [ask(subjects=["sub-01"]), ask(subjects=["sub-01"])] == [7, 7]
