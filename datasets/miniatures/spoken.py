@@ -19,7 +19,7 @@ from neurodecode.core.split_rules import split_by_rule
 from neurodecode.datasets.miniatures.planted import N_CODES, PlantedSignal, code_of
 
 CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
-WORDS_OF_SENTENCE = 14
+WORDS_OF_SENTENCE = 15
 # Seconds from word to word, and from sentence to sentence.
 STEP, PAUSE, LEAD_IN = 0.45, 0.35, 0.4
 AUDIO_RATE = 8000
@@ -75,7 +75,7 @@ def tell(sentences: Mapping[str, int], *, n_words: int = WORDS_OF_SENTENCE) -> d
     --------
     >>> story = tell({"a": 2})["a"]
     >>> len(story), story[0].onset, len({word.word for word in story})
-    (28, 0.4, 28)
+    (30, 0.4, 30)
     """
     generator = np.random.default_rng(zlib.crc32(" ".join(sentences).encode()))
     total = sum(sentences.values())

@@ -82,6 +82,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "algonauts2023": lambda root, pristine_eeg: write_miniature("algonauts2023", root / "algonauts2023"),
     "arrays": lambda root, pristine_eeg: write_miniature("arrays", root / "arrays"),
     "bids": lambda root, pristine_eeg: write_miniature("bids", root / "bids"),
+    "brennan2019": lambda root, pristine_eeg: write_miniature("brennan2019", root / "brennan2019"),
     "epochs": lambda root, pristine_eeg: write_miniature("epochs", root / "epochs"),
     "gwilliams2022": lambda root, pristine_eeg: write_miniature("gwilliams2022", root / "gwilliams2022"),
     "haxby_slice": mini_haxby,
