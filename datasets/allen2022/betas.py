@@ -71,7 +71,7 @@ def _read_nifti(path: Path, inside: NDArray[np.bool_], out: NDArray[np.float32])
     expected = (*inside.shape, len(out))
     try:
         # One open file, read from front to back: a compressed one cannot be entered in the middle.
-        image: Any = nibabel.load(path, keep_file_open=True)
+        image: Any = nibabel.load(path, mmap=False, keep_file_open=True)
         if image.shape != expected:
             raise DataError(f"{path}: shape {tuple(image.shape)}, expected {expected} (grid of the mask, trials)")
         slope, intercept = image.dataobj.slope, image.dataobj.inter

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import read_table
-from neurodecode.datasets.allen2022.design import load_mat
+from neurodecode.datasets.allen2022.matlab import load_mat
 
 # In the order of the scanner, which is that of the betas.
 RUNS = ("visA", "attA", "imgA_1", "visB", "attB", "imgB_1", "visC", "attC", "imgC_1", "imgA_2", "imgB_2", "imgC_2")

@@ -127,9 +127,7 @@ class Release:
 
     def sensors(self, subject: int) -> tuple[NDArray[np.bool_], Sensors]:
         """Describe the voxels that are read."""
-        place = self.root / "nsddata" / "ppdata" / f"subj{subject:02d}" / self.options.space
-        labels = self.root / "nsddata" / "freesurfer" / f"subj{subject:02d}" / "label"
-        inside, sensors = read_sensors(place, labels, self.options.mask)
+        inside, sensors = self.mask(subject)
         if self.options.ncsnr_above is None:
             return inside, sensors
         chosen = self.ncsnr(subject, inside) > self.options.ncsnr_above
@@ -139,10 +137,24 @@ class Release:
         fewer[inside] = chosen
         return fewer, sensors.pick([name for name, kept in zip(sensors.names, chosen, strict=True) if kept])
 
-    def ncsnr(self, subject: int, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Read the noise-ceiling signal-to-noise ratio of some voxels, in C order of their mask."""
+    def mask(self, subject: int) -> tuple[NDArray[np.bool_], Sensors]:
+        """Read the mask of a subject and describe its voxels."""
+        place = self.root / "nsddata" / "ppdata" / f"subj{subject:02d}" / self.options.space
+        labels = self.root / "nsddata" / "freesurfer" / f"subj{subject:02d}" / "label"
+        return read_sensors(place, labels, self.options.mask)
+
+    def read(self, path: Path, inside: NDArray[np.bool_], out: NDArray[np.float32]) -> None:
+        """Read one session into an array ``(n_trials, n_voxels, 1)``."""
+        read_betas(path, inside, out)
+
+    def ratios(self, subject: int) -> tuple[Path, NDArray[np.floating]]:
+        """Read the noise-ceiling signal-to-noise ratio of every voxel."""
         path = self.folder(subject) / "ncsnr.nii.gz"
-        values, _ = load_image(path)
+        return path, load_image(path)[0]
+
+    def ncsnr(self, subject: int, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Give the noise-ceiling signal-to-noise ratio of some voxels, in C order of their mask."""
+        path, values = self.ratios(subject)
         if values.shape != inside.shape:
             raise DataError(f"{path}: grid {values.shape}, expected {inside.shape} as in the mask")
         found = values[inside].astype(np.float64)
@@ -161,7 +173,7 @@ class Release:
         length = self.design.trials_per_session
         signals = store.empty((len(trials), len(sensors), 1))
         for position, path in enumerate(sessions.values()):
-            read_betas(path, inside, signals[position * length : (position + 1) * length])
+            self.read(path, inside, signals[position * length : (position + 1) * length])
         windows = window_table(
             subject,
             trials["nsd"].to_numpy(),

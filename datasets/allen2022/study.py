@@ -22,9 +22,11 @@ from neurodecode.datasets.allen2022.common import Dialect, Options, stimulus_tab
 from neurodecode.datasets.allen2022.mindeye1 import MindEye1
 from neurodecode.datasets.allen2022.mindeye2 import MindEye2
 from neurodecode.datasets.allen2022.release import DESIGN, SPACES, Release
+from neurodecode.datasets.allen2022.surface import SPACE as SURFACE
+from neurodecode.datasets.allen2022.surface import SurfaceRelease
 from neurodecode.datasets.allen2022.voxels import GENERAL, noise_ceiling
 
-DIALECTS = ("hdf5", "nifti", "mindeye2", "mindeye1")
+DIALECTS = ("hdf5", "nifti", "mgh", "mindeye2", "mindeye1")
 BETAS = ("betas_fithrf_GLMdenoise_RR", "betas_fithrf", "betas_assumehrf")
 VOXELS = (15724, 14278, 15226, 13153, 13039, 17907, 12682, 14386)
 SESSIONS = (40, 40, 32, 30, 40, 32, 40, 30)
@@ -43,12 +45,13 @@ class Nsd(Study):
     root : Path
         The study's folder.
     dialect : str, optional
-        ``hdf5``, ``nifti``, ``mindeye2`` or ``mindeye1``; by default the first that lies there, and of the released
-        betas whichever file a session has.
+        ``hdf5``, ``nifti``, ``mgh``, ``mindeye2`` or ``mindeye1``; by default the first that lies
+        there, and of the released betas whichever file a session has.
     betas : str
         Version of the released betas: ``betas_fithrf_GLMdenoise_RR``, ``betas_fithrf`` or ``betas_assumehrf``.
-    space : str
-        Of the released betas: ``func1pt8mm`` or ``func1mm``.
+    space : str, optional
+        Of the released betas: ``func1pt8mm``, ``func1mm`` or ``fsaverage`` (dialect ``mgh``); by default the first, or
+        the last where only that lies there.
     mask : str
         Which voxels of the released betas: ``nsdgeneral``, another volume of the folder ``roi``, or ``brainmask``.
     sessions : int, optional
@@ -83,13 +86,14 @@ class Nsd(Study):
         *,
         dialect: str | None = None,
         betas: str = BETAS[0],
-        space: str = SPACES[0],
+        space: str | None = None,
         mask: str = GENERAL,
         sessions: int | None = None,
         ncsnr_above: float | None = None,
     ) -> None:
         super().__init__(root)
-        for option, value, known in (("dialect", dialect, DIALECTS), ("betas", betas, BETAS), ("space", space, SPACES)):
+        spaces = (*SPACES, SURFACE)
+        for option, value, known in (("dialect", dialect, DIALECTS), ("betas", betas, BETAS), ("space", space, spaces)):
             if value is not None and value not in known:
                 raise ConfigError(
                     f"{option}: got {value!r}, expected one of {', '.join(known)}{suggestion(str(value), known)}"
@@ -100,14 +104,17 @@ class Nsd(Study):
             raise ConfigError(f"mask: got {mask!r}, expected the name of a volume, such as {GENERAL}")
         if ncsnr_above is not None and not np.isfinite(ncsnr_above):
             raise ConfigError(f"ncsnr_above: got {ncsnr_above}, expected a finite number")
-        self.options = Options(betas, space, mask, sessions, ncsnr_above)
-        self.forced = dialect
-        if self.dialect.startswith("mindeye") and (betas, space, mask, ncsnr_above) != (
-            BETAS[0],
-            SPACES[0],
-            GENERAL,
-            None,
+        self.forced = "mgh" if dialect is None and space == SURFACE else dialect
+        if (
+            space is not None
+            and self.dialect in ("hdf5", "nifti", "mgh")
+            and (space == SURFACE) != (self.dialect == "mgh")
         ):
+            raise ConfigError(f"space: got {space!r}, but the files of dialect {self.dialect} are in another space")
+        usual = SURFACE if self.dialect == "mgh" else SPACES[0]
+        self.options = Options(betas, space or usual, mask, sessions, ncsnr_above)
+        chosen = (betas, self.options.space, mask, ncsnr_above)
+        if self.dialect.startswith("mindeye") and chosen != (BETAS[0], SPACES[0], GENERAL, None):
             raise ConfigError(
                 f"dialect {self.dialect}: betas, space, mask and ncsnr_above cannot be chosen, its files hold "
                 f"{BETAS[0]} in {GENERAL} at 1.8 mm"
@@ -145,6 +152,8 @@ class Nsd(Study):
             return MindEye1(self.root)
         if self.dialect == "mindeye2":
             return MindEye2(self.root, self.options.sessions)
+        if self.dialect == "mgh":
+            return SurfaceRelease(self.root, self.options, ())
         kinds = ("hdf5", "nifti") if self.forced is None else (self.forced,)
         return Release(self.root, self.options, kinds)
 
@@ -228,6 +237,7 @@ def _dialects(root: Path) -> list[str]:
     there: dict[str, Callable[[Path], bool]] = {
         "hdf5": lambda folder: Release.there(folder, "hdf5"),
         "nifti": lambda folder: Release.there(folder, "nifti"),
+        "mgh": SurfaceRelease.there,
         "mindeye2": MindEye2.there,
         "mindeye1": MindEye1.there,
     }

@@ -135,12 +135,15 @@ def read_sensors(folder: Path, labels: Path, mask: str, *, unit: str = UNIT) -> 
         # The volumes of one hemisphere are parts of those without a prefix.
         if name.startswith(("lh.", "rh.")):
             continue
-        found, _ = read_labels(file)
+        found, _ = load_image(file)
         if found.shape != inside.shape:
             raise DataError(f"{file}: grid {found.shape}, expected {inside.shape} as in {path.name}")
+        # Statistics may lie beside the labels; they are no regions.
+        if not np.array_equal(np.rint(found), found):
+            continue
         table = labels / f"{name}.mgz.ctab"
         names = read_colour_table(table) if table.is_file() else KNOWN_LABELS.get(name, {})
-        regions |= _regions(name, found, inside, names, taken=set(regions))
+        regions |= regions_of_labels(name, found.astype(np.int64), inside, names, taken=set(regions))
     for area, parts in AREAS.items():
         if all(part in regions for part in parts):
             # An atlas may have an area of the same name.
@@ -150,10 +153,35 @@ def read_sensors(folder: Path, labels: Path, mask: str, *, unit: str = UNIT) -> 
     return inside, voxel_sensors(inside, affine, unit=unit, regions=regions)
 
 
-def _regions(
+def regions_of_labels(
     name: str, found: NDArray[np.int64], inside: NDArray[np.bool_], names: Mapping[int, str], *, taken: set[str]
 ) -> dict[str, NDArray[np.bool_]]:
-    """Turn one volume into masks: the whole and each label, those without a voxel in the mask left out."""
+    """Turn one volume of labels into masks: all above 0, and each label where there are several.
+
+    Parameters
+    ----------
+    name : str
+        Of the volume.
+    found : ndarray of int
+        Its labels.
+    inside : ndarray of bool
+        The mask; regions without a voxel in it are left out.
+    names : mapping of int to str
+        Of the labels; others are numbered.
+    taken : set of str
+        Names that are regions already; a label of such a name is called after its volume too.
+
+    Returns
+    -------
+    dict of str to ndarray of bool
+        Of the shape of `found`.
+
+    Examples
+    --------
+    >>> found = regions_of_labels("streams", np.array([0, 1, 5]), np.ones(3, dtype=bool), {1: "early"}, taken=set())
+    >>> {name: mask.tolist() for name, mask in found.items()}["early"], list(found)
+    ([False, True, False], ['streams', 'early', 'streams-5'])
+    """
     regions = {name: found > 0}
     values = np.unique(found[inside & (found > 0)]).tolist()
     if name != GENERAL and len(np.unique(found[found > 0])) > 1:

@@ -20,6 +20,7 @@ from neurodecode.datasets.miniatures.allen2022_plan import (
     N_SHARED,
     SESSIONS,
     TRIALS,
+    VOXELS,
     Plan,
     behaviour,
     hdf5_of_pictures,
@@ -30,7 +31,7 @@ from neurodecode.datasets.miniatures.allen2022_plan import (
 )
 
 STUDY = "nsd"
-LAYOUTS = ("hdf5", "nifti", "mindeye2", "mindeye1", "mindbridge")
+LAYOUTS = ("hdf5", "nifti", "mgh", "mindeye2", "mindeye1", "mindbridge")
 BETAS = "betas_fithrf_GLMdenoise_RR"
 
 
@@ -52,6 +53,9 @@ def write(root: Path, *, layout: str, seed: int) -> None:
         for subject in SESSIONS:
             write_masks(root, plan, subject)
             _write_sessions(root, plan, subject, layout)
+    elif layout == "mgh":
+        write_experiment(root, plan)
+        _write_surface(root, plan)
     elif layout == "mindeye2":
         _write_mindeye2(root, plan)
     else:
@@ -145,6 +149,41 @@ def _write_sessions(root: Path, plan: Plan, subject: int, layout: str) -> None:
     for session in range(SESSIONS[subject]):
         values = betas[session * TRIALS : (session + 1) * TRIALS]
         save_betas(folder / f"betas_session{session + 1:02d}{suffix}", plan.volumes(subject, values, session))
+
+
+def _write_surface(root: Path, plan: Plan) -> None:
+    """Write betas on an average brain of few vertices, as many in each hemisphere; those of the mask are planted."""
+    labels = root / "nsddata" / "freesurfer" / "fsaverage" / "label"
+    labels.mkdir(parents=True)
+    # Every second vertex is in the mask, whose voxels are those of the first subject.
+    inside = np.tile([False, True], max(VOXELS.values()))
+    halves = np.split(np.arange(len(inside)), 2)
+    for hemisphere, vertices in zip(("lh", "rh"), halves, strict=True):
+        _save_mgh(labels / f"{hemisphere}.nsdgeneral.mgz", inside[vertices].astype(np.int32))
+        streams = np.where(inside, 1 + np.arange(len(inside)) // 30, 0)[vertices]
+        _save_mgh(labels / f"{hemisphere}.streams.mgz", streams.astype(np.int32))
+    (labels / "streams.mgz.ctab").write_text("0 Unknown\n1 early\n2 midventral\n3 midlateral\n4 midparietal\n")
+    for subject in SESSIONS:
+        folder = root / "nsddata_betas" / "ppdata" / f"subj{subject:02d}" / "fsaverage" / BETAS
+        folder.mkdir(parents=True)
+        values = plan.betas(subject, max(VOXELS.values())) / np.float32(300)
+        for session in range(SESSIONS[subject]):
+            surface = np.zeros((len(inside), TRIALS), dtype=np.float32)
+            surface[inside] = values[session * TRIALS : (session + 1) * TRIALS].T
+            for hemisphere, vertices in zip(("lh", "rh"), halves, strict=True):
+                name = f"{hemisphere}.betas_session{session + 1:02d}.mgh"
+                _save_mgh(folder / name, surface[vertices])
+        ratio = np.random.default_rng([8, subject]).uniform(0, 1, len(inside)).astype(np.float32)
+        for hemisphere, vertices in zip(("lh", "rh"), halves, strict=True):
+            _save_mgh(folder / f"{hemisphere}.ncsnr.mgh", ratio[vertices])
+
+
+def _save_mgh(path: Path, values: NDArray[Any]) -> None:
+    """Write numbers of vertices as ``(vertices, 1, 1)`` or ``(vertices, 1, 1, trials)``."""
+    import nibabel
+
+    shaped = values.reshape(values.shape[0], 1, 1, *values.shape[1:])
+    nibabel.save(nibabel.MGHImage(shaped, np.eye(4, dtype=np.float32)), path)
 
 
 def _write_mindeye1(root: Path, plan: Plan, *, packed: bool) -> None:

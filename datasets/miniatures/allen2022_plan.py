@@ -75,9 +75,9 @@ class Plan:
         inside[tuple(where[chosen].T)] = True
         return inside
 
-    def betas(self, subject: int) -> NDArray[np.int16]:
+    def betas(self, subject: int, n_voxels: int | None = None) -> NDArray[np.int16]:
         """Give 300 times the percent signal change of every trial on disk: ``(n_trials, n_voxels)``."""
-        shown, count = self.shown(subject)[: SESSIONS[subject] * TRIALS], VOXELS[subject]
+        shown, count = self.shown(subject)[: SESSIONS[subject] * TRIALS], n_voxels or VOXELS[subject]
         clean = {n: self.signal.betas(stimulus(n), subject=subject, n_voxels=count) for n in np.unique(shown).tolist()}
         noisy = [clean[n] + self.signal.trial_noise((count,), subject, t) for t, n in enumerate(shown.tolist())]
         return np.rint(300 * np.stack(noisy)).astype(np.int16)

@@ -29,6 +29,7 @@ from neurodecode.datasets.allen2022.mindeye1 import distinct_responses
 from neurodecode.datasets.allen2022.mindeye2 import read_behaviour
 from neurodecode.datasets.allen2022.release import DENOISED, DESIGN, FITTED, PICTURES
 from neurodecode.datasets.allen2022.samples import read_samples
+from neurodecode.datasets.allen2022.surface import open_surface, read_values
 from neurodecode.datasets.allen2022.voxels import noise_ceiling, read_colour_table
 from neurodecode.datasets.catalogue import open_study
 from neurodecode.datasets.miniatures.allen2022 import BETAS, LAYOUTS
@@ -105,6 +106,10 @@ def test_every_dialect_gives_the_same_signals(prepared: dict[str, PreparedStudy]
     values = released.read(np.arange(len(planted)))[:, :, 0]
     np.testing.assert_array_equal(values, planted.astype(np.float32) / np.float32(300))
     np.testing.assert_array_equal(signals(prepared["nifti"], subject), signals(prepared["hdf5"], subject))
+    surface = prepared["mgh"].recording(subject)
+    np.testing.assert_array_equal(surface.read(np.arange(len(values)))[:, : values.shape[1], 0], values)
+    assert surface.sensors.names[:2] == ("lh000001", "lh000003")
+    assert surface.sensors.regions["lh"].sum() == surface.sensors.regions["rh"].sum() == 30
     # Derivatives are z-scored within sessions: float32, and float16 with three digits.
     by_session = values.reshape(SESSIONS[number], TRIALS, -1)
     scaled = (by_session - by_session.mean(axis=1, keepdims=True)) / by_session.std(axis=1, keepdims=True)
@@ -173,7 +178,7 @@ def test_the_split_follows_from_the_rule(prepared: dict[str, PreparedStudy], pri
     assert {layout: len(set(prepared[layout].split.rows("sub-01", "test"))) for layout in LAYOUTS} == dict.fromkeys(
         LAYOUTS, 3 * N_SHARED
     )
-    assert prepared["nifti"].split.hash == prepared["hdf5"].split.hash == prepared["mindeye2"].split.hash
+    assert len({prepared[layout].split.hash for layout in ("hdf5", "nifti", "mgh", "mindeye2")}) == 1
     windows = {subject: prepared["mindeye1"].recording(subject).windows for subject in ("sub-01", "sub-02")}
     thrice = study.named_split("shared1000_thrice", windows)
     times = windows["sub-02"].groupby("stimulus")["stimulus"].transform("size")
@@ -273,10 +278,10 @@ def test_the_dialect_may_be_forced(copy: Callable[[str], Path], pristine: Path) 
     [
         (
             {"dialect": "hdf"},
-            "dialect: got 'hdf', expected one of hdf5, nifti, mindeye2, mindeye1; did you mean 'hdf5'",
+            "dialect: got 'hdf', expected one of hdf5, nifti, mgh, mindeye2, mindeye1; did you mean 'hdf5'",
         ),
         ({"betas": "b3"}, "betas: got 'b3', expected one of betas_fithrf_GLMdenoise_RR, betas_fithrf"),
-        ({"space": "MNI"}, "space: got 'MNI', expected one of func1pt8mm, func1mm"),
+        ({"space": "MNI"}, "space: got 'MNI', expected one of func1pt8mm, func1mm, fsaverage"),
         ({"sessions": 0}, "sessions: got 0, expected a number of sessions from 1"),
         ({"mask": "../x"}, r"mask: got '\.\./x', expected the name of a volume"),
         ({"ncsnr_above": float("nan")}, "ncsnr_above: got nan, expected a finite number"),
@@ -470,6 +475,61 @@ def test_broken_nifti_betas_are_named(copy: Callable[[str], Path]) -> None:
     scaled.header.set_slope_inter(1 / 300, 0)
     nibabel.save(scaled, path)
     refuses(r"int16 scaled by 0\.00333333 and \+0, expected unscaled int16")
+
+
+def test_broken_surfaces_are_named(copy: Callable[[str], Path]) -> None:
+    root = copy("mgh")
+    folder = root / "nsddata_betas/ppdata/subj01/fsaverage" / BETAS
+    labels = root / "nsddata/freesurfer/fsaverage/label"
+
+    def refuses(message: str, **options: Any) -> None:
+        with pytest.raises(DataError, match=message):
+            open_study("nsd", root, options).load("sub-01")
+
+    def save(path: Path, values: np.ndarray) -> None:
+        nibabel.save(nibabel.MGHImage(values.astype(np.float32), np.eye(4)), path)
+
+    path = folder / "rh.betas_session02.mgh"
+    whole = path.read_bytes()
+    with open_surface(path) as image:
+        values = np.asarray(image.dataobj)
+    path.write_bytes(whole[: len(whole) // 2])
+    refuses(r"rh\.betas_session02\.mgh: not readable as a whole MGH file")
+    path.write_bytes(whole[:20])
+    refuses(r"rh\.betas_session02\.mgh: not readable as a whole MGH file")
+    save(path, values[..., :-1])
+    refuses(r"float32 of shape \(60, 1, 1, 59\), expected float32 \(60, 1, 1, 60\) \(vertices, 1, 1, trials\)")
+    save(path, values.reshape(6, 10, 1, 60))
+    refuses(r"shape \(6, 10, 1, 60\), expected \(vertices, 1, 1\[, trials\]\)")
+    path.unlink()
+    refuses(r"rh\.betas_session02\.mgh: no such file")
+    path.write_bytes(whole)
+    refuses(r"lh\.V1\.mgz: no such mask, there are nsdgeneral, streams", mask="V1")
+    mask = read_values(labels / "rh.nsdgeneral.mgz")[:, None, None]
+    save(labels / "rh.nsdgeneral.mgz", mask[:-1])
+    refuses(r"rh\.nsdgeneral\.mgz: 59 vertices, expected 60 as in lh\.nsdgeneral\.mgz")
+    save(labels / "rh.nsdgeneral.mgz", mask / 2)
+    refuses(r"holds 0\.5, expected whole numbers")
+    save(labels / "rh.nsdgeneral.mgz", mask)
+    save(labels / "rh.streams.mgz", mask / 2)
+    assert "streams" not in open_study("nsd", root).load("sub-01").sensors.regions, "statistics are no regions"
+    chosen = open_study("nsd", root, {"ncsnr_above": 0.5}).load("sub-01")
+    assert 0 < chosen.n_channels < 60
+    with pytest.raises(ConfigError, match="space: got 'func1mm', but the files of dialect mgh are in another space"):
+        open_study("nsd", root, {"space": "func1mm"})
+
+
+def test_the_space_chooses_the_files(copy: Callable[[str], Path], pristine: Path) -> None:
+    root = copy("nifti")
+    for place in ("nsddata_betas/ppdata/subj01/fsaverage", "nsddata/freesurfer/fsaverage"):
+        shutil.copytree(pristine / "mgh" / place, root / place)
+    assert open_study("nsd", root).load("sub-01").sensors.grid is not None
+    surface = open_study("nsd", root, {"space": "fsaverage"})
+    assert surface.subjects() == ["sub-01"]
+    assert surface.steps()["dialect"] == "mgh"
+    assert surface.load("sub-01").sensors.names[0] == "lh000001"
+    with pytest.raises(ConfigError, match="space: got 'fsaverage', but the files of dialect nifti"):
+        open_study("nsd", root, {"space": "fsaverage", "dialect": "nifti"})
 
 
 def test_wrong_masks_are_named(copy: Callable[[str], Path]) -> None:
