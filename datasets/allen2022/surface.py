@@ -49,9 +49,7 @@ def open_surface(path: Path) -> Iterator[Any]:
         with opened(path, "rb") as file:
             image: Any = nibabel.MGHImage.from_file_map(nibabel.MGHImage.make_file_map({"image": file}), mmap=False)
             if len(image.shape) not in (3, 4) or image.shape[1:3] != (1, 1):
-                raise DataError(
-                    f"{path}: shape {tuple(map(int, image.shape))}, expected (vertices, 1, 1) or (vertices, 1, 1, trials)"
-                )
+                raise DataError(f"{path}: shape {tuple(map(int, image.shape))}, expected (vertices, 1, 1[, trials])")
             yield image
     except DataError:
         raise
@@ -152,8 +150,8 @@ def read_surface_betas(path: Path, inside: NDArray[np.bool_], out: NDArray[np.fl
         with open_surface(file) as image:
             if image.shape != expected or image.get_data_dtype().kind != "f":
                 raise DataError(
-                    f"{file}: {image.get_data_dtype().name} of shape {tuple(map(int, image.shape))}, expected float32 {expected} "
-                    "(vertices, 1, 1, trials)"
+                    f"{file}: {image.get_data_dtype().name} of shape {tuple(map(int, image.shape))}, expected float32 "
+                    f"{expected} (vertices, 1, 1, trials)"
                 )
             for start in range(0, len(out), VOLUMES_AT_A_TIME):
                 values = np.asarray(image.dataobj[..., start : start + VOLUMES_AT_A_TIME], dtype=np.float32)
