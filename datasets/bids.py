@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -16,7 +16,7 @@ from neurodecode.core.split import Split
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Modality, Study, StudyInfo
 from neurodecode.datasets.bids_betas import find_beta_runs, read_betas
-from neurodecode.datasets.bids_events import read_events, window_table
+from neurodecode.datasets.bids_events import read_events, shown_stimuli, window_table
 from neurodecode.datasets.bids_files import Run, bad_channels, bids_subjects, find_runs
 from neurodecode.datasets.bids_signals import BadChannels, describe, read_run, template_positions
 from neurodecode.datasets.options import interval, names, one_of, preprocessing_option
@@ -26,11 +26,6 @@ from neurodecode.datasets.splits import stimulus_split
 
 Datatype = Literal["eeg", "meg", "func"]
 DATATYPES: dict[Modality, Datatype] = {"eeg": "eeg", "meg": "meg", "fmri": "func"}
-KIND_OF_SUFFIX = {
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"), "image"),
-    **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg"), "speech"),
-    **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm"), "video"),
-}
 UNNAMED = "[Unspecified]"
 
 
@@ -124,20 +119,7 @@ class BidsStudy(Study):
         tables = [events for subject in self.subjects() for _, events in self._events(subject)]
         if not tables:
             raise DataError(f"{self.root}: no subject with {self.datatype} recordings found")
-        shown = pd.concat(tables, ignore_index=True).drop_duplicates("stimulus").sort_values("stimulus")
-        concepts = shown["concept"].fillna("") if "concept" in shown else pd.Series("", index=shown.index)
-        # Many data sets name pictures that they may not hand on.
-        there = (self.root / "stimuli").is_dir()
-        rows = pd.DataFrame(
-            {
-                "stimulus": shown["stimulus"],
-                "kind": [_kind(name) for name in shown["stim_file"]],
-                "path": shown["stim_file"] if there else "",
-                "concept": concepts.where(concepts != "", shown["stimulus"]),
-                "text": concepts,
-            }
-        )
-        return Stimuli(rows.reset_index(drop=True), self.root / "stimuli")
+        return shown_stimuli(tables, self.root)
 
     def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         """Read one subject run by run; see `read_run` and `read_betas` for what is checked.
@@ -258,10 +240,6 @@ class BidsStudy(Study):
 
 def _has(folder: Path, datatype: str) -> bool:
     return (folder / datatype).is_dir() or any(folder.glob(f"ses-*/{datatype}"))
-
-
-def _kind(name: str) -> str:
-    return KIND_OF_SUFFIX.get(PurePosixPath(name).suffix.lower(), "image") if name else "word"
 
 
 def _own_info(info: StudyInfo, root: Path, subjects: list[str], wanted: str | None) -> StudyInfo:

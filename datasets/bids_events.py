@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import read_table
+from neurodecode.core.stimuli import Stimuli
 from neurodecode.datasets.bids_files import Run
 
 MISSING = ("", "n/a")
@@ -16,6 +17,11 @@ EVENT_TEXT = ("trial_type", "stim_file", "stimulus", "split", "concept")
 # What an events table may hold but a window table has no use for, or means something else by.
 RESERVED = ("duration", "stim_file", "line", "sample", "subject", "session", "run", "block", "start", "length")
 EVENT_NUMBERS = ("onset", "duration", "repetition")
+KIND_OF_SUFFIX = {
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"), "image"),
+    **dict.fromkeys((".wav", ".flac", ".mp3", ".ogg"), "speech"),
+    **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".webm"), "video"),
+}
 
 
 def read_events(
@@ -120,6 +126,41 @@ def _check_files(path: Path, table: pd.DataFrame, folder: Path) -> None:
         raise DataError(
             f"{path}: the stimulus {counts.index[int(np.argmax(counts > 1))]!r} has more than one stim_file"
         )
+
+
+def shown_stimuli(tables: Sequence[pd.DataFrame], root: Path) -> Stimuli:
+    """Collect the stimuli that events tables name.
+
+    Parameters
+    ----------
+    tables : sequence of pandas.DataFrame
+        From `read_events`.
+    root : Path
+        The data set's folder. Many data sets name pictures that they may not hand on: without its folder ``stimuli``
+        they have no path.
+
+    Returns
+    -------
+    Stimuli
+        Sorted by name.
+    """
+    shown = pd.concat(tables, ignore_index=True).drop_duplicates("stimulus").sort_values("stimulus")
+    concepts = shown["concept"].fillna("") if "concept" in shown else pd.Series("", index=shown.index)
+    rows = pd.DataFrame(
+        {
+            "stimulus": shown["stimulus"],
+            "kind": [_kind(name) for name in shown["stim_file"]],
+            "path": shown["stim_file"] if (root / "stimuli").is_dir() else "",
+            "concept": concepts.where(concepts != "", shown["stimulus"]),
+            # Where there is no picture, the name itself is what was shown.
+            "text": concepts.where((concepts != "") | (shown["stim_file"] != ""), shown["stimulus"]),
+        }
+    )
+    return Stimuli(rows.reset_index(drop=True), root / "stimuli")
+
+
+def _kind(name: str) -> str:
+    return KIND_OF_SUFFIX.get(PurePosixPath(name).suffix.lower(), "image") if name else "word"
 
 
 def window_table(subject: str, run: Run, events: pd.DataFrame, starts: NDArray[np.int64], length: int) -> pd.DataFrame:

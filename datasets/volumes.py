@@ -124,3 +124,59 @@ def voxel_sensors(
         affine=affine,
         volume=(inside.shape[0], inside.shape[1], inside.shape[2]),
     )
+
+
+def read_masked(
+    path: Path, inside: NDArray[np.bool_], affine: NDArray[np.float64], *, chunk: int = 20
+) -> NDArray[np.float32]:
+    """Read the voxels of a mask out of a series of volumes, a few volumes at a time.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz`` with four dimensions.
+    inside : ndarray of bool, shape (n_x, n_y, n_z)
+        The mask.
+    affine : ndarray of shape (4, 4)
+        Of the mask's grid; that of the volumes must be the same.
+    chunk : int
+        Volumes that are in memory at a time.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_volumes, n_voxels)
+        Voxels in C order of the grid.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, cut, no series, or on another grid.
+    """
+    import nibabel
+
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        # Kept open, so that a compressed file is read once from front to back.
+        image: Any = nibabel.load(path, keep_file_open=True)
+        shape, own = tuple(image.shape), np.asarray(image.affine, dtype=np.float64)
+    except Exception as error:
+        raise DataError(f"{path}: not readable as a NIfTI image ({_reason(error)})") from error
+    if len(shape) != 4 or shape[:3] != inside.shape:
+        raise DataError(f"{path}: shape {shape}, expected volumes on the mask's grid {inside.shape}")
+    if np.abs(own - affine).max() > AFFINE_TOLERANCE:
+        raise DataError(f"{path}: its affine is not that of the mask")
+    values = np.empty((shape[3], int(inside.sum())), dtype=np.float32)
+    try:
+        for begin in range(0, shape[3], chunk):
+            piece = np.asarray(image.dataobj[..., begin : begin + chunk], dtype=np.float32)
+            values[begin : begin + chunk] = piece[inside].T
+    except Exception as error:
+        raise DataError(f"{path}: not readable as a whole NIfTI image ({_reason(error)})") from error
+    finally:
+        image.uncache()
+    return values
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -151,7 +151,7 @@ def read_description(path: Path) -> Description:
         raise DataError(f"{path}: not readable as YAML{where} ({why}); put quotes around text with {{ or :") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected lines of the form `key: value`, got {type(values).__name__}")
-    found = _checked(Description, values, str(path))
+    found: Description = _checked(Description, values, str(path))
     _check_together(found, path)
     return found
 

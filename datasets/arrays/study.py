@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from neurodecode.core.recording import WINDOW_COLUMNS, Block, Recording
 from neurodecode.core.split import Split
 from neurodecode.core.split_rules import RULES, split_by_rule
 from neurodecode.core.stimuli import Stimuli
-from neurodecode.core.study import Study, StudyInfo
+from neurodecode.core.study import Modality, Study, StudyInfo
 from neurodecode.datasets.arrays.channels import array_sensors, channel_names
 from neurodecode.datasets.arrays.described_split import described_split
 from neurodecode.datasets.arrays.description import ListedSplit, Source, read_description
@@ -27,6 +27,7 @@ from neurodecode.datasets.arrays.pictures import picture_files
 from neurodecode.datasets.arrays.sources import OpenedArray, open_source
 from neurodecode.datasets.preprocessing import resample
 
+Kind = Literal["image", "speech", "word"]
 DESCRIPTION = "neurodecode.yaml"
 # Signals are copied into the cache in pieces of about so many bytes.
 PIECE = 16_000_000
@@ -74,8 +75,8 @@ class ArrayStudy(Study):
             self.described = replace(self.described, split=ListedSplit(column=split))
         self.info = replace(
             self.info,
-            modality=self.described.modality,
-            kind=self.described.kind or ("image" if self.described.pictures else "word"),
+            modality=cast(Modality, self.described.modality),
+            kind=cast(Kind, self.described.kind or ("image" if self.described.pictures else "word")),
             description=self.described.name or self.info.description,
             citation=self.described.citation or "not stated",
             licence=self.described.licence or "not stated",
@@ -225,7 +226,8 @@ class ArrayStudy(Study):
                 f"the trials, which last from {self.described.tmin:g} to {end:g} s"
             )
         mean = piece[:, :, first:last].mean(axis=2, keepdims=True, dtype=np.float64)
-        return (piece - mean).astype(np.float32)
+        corrected: NDArray[np.float32] = (piece - mean).astype(np.float32)
+        return corrected
 
     def _windows(self, subject: str, file: SignalFile, rows: pd.DataFrame, block: Block) -> pd.DataFrame:
         table = rows.drop(columns=["file", "position"]).reset_index(drop=True)

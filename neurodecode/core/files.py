@@ -243,7 +243,7 @@ def open_array(path: Path, *, memory_map: bool = True) -> NDArray[Any]:
         if memory_map:
             return np.lib.format.open_memmap(path, mode="r")
         with path.open("rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-any-return]
+            return np.lib.format.read_array(file, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, EOFError) as error:
