@@ -99,7 +99,8 @@ class Attention(nn.Module):
         return f"n_heads={self.n_heads}, rotary={self.rotary}, dropout={self.dropout}"
 
     def _split(self, features: Tensor) -> Tensor:
-        return features.unflatten(-1, (self.n_heads, self.head_width)).transpose(-3, -2)
+        heads: Tensor = features.unflatten(-1, (self.n_heads, self.head_width)).transpose(-3, -2)
+        return heads
 
     def projected(
         self, tokens: Tensor, context: Tensor | None = None, positions: Tensor | None = None
@@ -147,7 +148,8 @@ class Attention(nn.Module):
     def weights(self, tokens: Tensor, context: Tensor | None = None, *, positions: Tensor | None = None) -> Tensor:
         """Return the attention maps, shape (n, n_heads, n_tokens, n_context); rows sum to 1."""
         query, key, _ = self.projected(tokens, context, positions)
-        return (query @ key.transpose(-2, -1) / self.head_width**0.5).softmax(dim=-1)
+        maps: Tensor = (query @ key.transpose(-2, -1) / self.head_width**0.5).softmax(dim=-1)
+        return maps
 
 
 class AttentionBlock(nn.Module):
@@ -190,9 +192,7 @@ class AttentionBlock(nn.Module):
             width, n_heads, head_width=head_width, context_width=context_width, rotary=rotary, dropout=dropout
         )
         self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        self.network = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width)
-        )
+        self.network = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
         self.dropout = nn.Dropout(dropout)
 
     def extra_repr(self) -> str:

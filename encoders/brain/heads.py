@@ -12,6 +12,9 @@ from neurodecode.encoders.brain.pointwise import PointwiseMLP
 
 Shape = tuple[int, ...]
 
+#: The head that is compared with what a learned image side makes of a stimulus.
+RETRIEVAL = "retrieval"
+
 
 def target_shapes(targets: Mapping[str, int | list[int] | Shape]) -> dict[str, Shape]:
     """Return every target's shape as a tuple.
@@ -103,6 +106,40 @@ class DirectHeads(Heads):
     def build(self, out_features: int) -> nn.Module:
         """Return nothing, or a linear map."""
         return nn.Identity() if out_features == self.in_features else nn.Linear(self.in_features, out_features)
+
+
+class RetrievalHeads(LinearHeads):
+    """A learned retrieval space, and beside it linear readouts of the targets that leave the network as it is.
+
+    No gradient of a readout reaches the latent: the network is trained by what is asked of ``retrieval`` alone, as
+    published, and can yet be compared with others in the targets' own spaces.
+
+    Raises
+    ------
+    ConfigError
+        If there is no head ``retrieval``: it comes with an image side.
+
+    Examples
+    --------
+    >>> import torch
+    >>> latent = torch.ones(1, 8, requires_grad=True)
+    >>> heads = RetrievalHeads(8, {"image": 5, "retrieval": 3})(latent)
+    >>> heads["image"].requires_grad, torch.autograd.grad(heads["image"].sum(), latent, allow_unused=True)[0]
+    (True, None)
+    """
+
+    def __init__(self, in_features: int, targets: Mapping[str, int | list[int] | Shape]) -> None:
+        super().__init__(in_features, targets)
+        if RETRIEVAL not in self.shapes:
+            raise ConfigError(f"heads: got RetrievalHeads without {RETRIEVAL!r}, expected an image_side beside them")
+
+    def forward(self, latent: Tensor) -> dict[str, Tensor]:
+        """Return a prediction of shape ``(n_trials, *shape)`` for every target."""
+        fixed = latent.detach()
+        return {
+            name: module(latent if name == RETRIEVAL else fixed).unflatten(1, shape)
+            for (name, shape), module in zip(self.shapes.items(), self.maps, strict=True)
+        }
 
 
 class TimeHeads(Heads):

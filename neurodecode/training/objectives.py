@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, MismatchError
+from neurodecode.encoders.brain.heads import RETRIEVAL
 from neurodecode.encoders.brain.outputs import EncoderOutput
 from neurodecode.training.batches import Batch
 
@@ -192,9 +193,6 @@ def chosen_heads(heads: HeadChoice, output: EncoderOutput, references: Reference
                 f"expected the target's {tuple(references[name].shape[1:])}"
             )
     return names
-
-
-RETRIEVAL = "retrieval"
 
 
 def side_by_side(values: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:

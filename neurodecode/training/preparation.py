@@ -222,9 +222,9 @@ def require_same_interface(saved: Mapping[str, Any], found: Mapping[str, Any], *
                     f"{what}: target {target!r} has {key} {there.get(key, default)} there, "
                     f"but {here.get(key, default)} in the data"
                 )
-    there, here = (list(side.get("session_scaling", ["none", 0.0])) for side in (saved, found))
-    if there != here:
-        raise MismatchError(f"{what}: session scaling {there[0]} (clamp {there[1]:g}) there, but {here[0]} here")
+    then, now = (list(side.get("session_scaling", ["none", 0.0])) for side in (saved, found))
+    if then != now:
+        raise MismatchError(f"{what}: session scaling {then[0]} (clamp {then[1]:g}) there, but {now[0]} here")
     for key in ("split", "fold"):
         if saved.get(key) != found.get(key):
             raise LeakageError(

@@ -11,6 +11,7 @@ from neurodecode.core.errors import ConfigError
 from neurodecode.training.contrastive import CLIP_LOG_SCALE, Contrastive, MixCo, SoftContrastive
 from neurodecode.training.objectives import Objective
 from neurodecode.training.regression import Regression
+from neurodecode.training.sigmoid_pairs import SigmoidPairs
 
 
 def nice() -> list[Objective]:
@@ -50,11 +51,34 @@ def neuroai() -> list[Objective]:
     return [Contrastive(normalise="image", temperature="none", directions="one", duplicates="ignored")]
 
 
+def brainmagick() -> list[Objective]:
+    """Build that of the speech decoder: which segment's features, over all times at once, divided by their norm alone."""
+    return [Contrastive(normalise="image", temperature="none", directions="one", duplicates="ignored")]
+
+
+def benchetrit() -> list[Objective]:
+    """Build those of the MEG vision decoder: 0.75 contrastive on a head of its own, 0.25 squared error on another."""
+    return [
+        Contrastive(heads=["retrieval"], normalise="both", temperature="exp", duplicates="ignored", weight=0.75),
+        Regression(weight=0.25),
+    ]
+
+
+def ascoli() -> list[Objective]:
+    """Build that of the word decoder: every pair judged by itself, a repeated word a right answer."""
+    return [SigmoidPairs()]
+
+
 def mindeye() -> list[Objective]:
     """Build those of MindEye's retrieval part: BiMixCo for a third of the training, then SoftCLIP ever warmer."""
     return [
         MixCo(
-            temperature="exp", scale=log(1 / 0.006), learnable=False, duplicates="ignored", probability=0.5, beta=0.15,
+            temperature="exp",
+            scale=log(1 / 0.006),
+            learnable=False,
+            duplicates="ignored",
+            probability=0.5,
+            beta=0.15,
             stop=1 / 3,
         ),
         SoftContrastive(temperature=0.004, final_temperature=0.0075, start=1 / 3),
@@ -68,7 +92,19 @@ def mindbridge() -> list[Objective]:
 
 PRESETS: dict[str, Callable[[], list[Objective]]] = {
     preset.__name__: preset
-    for preset in (nice, atm_retrieval, atm_reconstruction, ubp, neurobridge, neuroai, mindeye, mindbridge)
+    for preset in (
+        nice,
+        atm_retrieval,
+        atm_reconstruction,
+        ubp,
+        neurobridge,
+        neuroai,
+        brainmagick,
+        benchetrit,
+        ascoli,
+        mindeye,
+        mindbridge,
+    )
 }
 
 

@@ -19,6 +19,7 @@ MODULES = (
     "neurodecode.training.data_module",
     "neurodecode.training.decode_task",
     "neurodecode.training.regression",
+    "neurodecode.training.sigmoid_pairs",
 )
 
 

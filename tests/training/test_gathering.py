@@ -15,6 +15,7 @@ from neurodecode.training.batches import Batch, Mix
 from neurodecode.training.contrastive import Contrastive, MixCo, SoftContrastive
 from neurodecode.training.objectives import Objective
 from neurodecode.training.regression import Regression
+from neurodecode.training.sigmoid_pairs import SigmoidPairs
 
 CANDIDATES = [0, 1, 2, 0, 3, 4, 1]
 
@@ -26,6 +27,8 @@ def objectives() -> dict[str, Objective]:
         "positive": Contrastive(duplicates="positive", directions="one"),
         "mixco": MixCo(duplicates="masked"),
         "soft": SoftContrastive(temperature=0.3),
+        "sigmoid": SigmoidPairs(),
+        "segments": Contrastive(normalise="image", temperature="none", directions="one", duplicates="ignored"),
         "regression": Regression(),
     }
 
@@ -45,13 +48,17 @@ def losses(rows: slice) -> dict[str, tuple[Tensor, list[Tensor]]]:
         brain = layer(signal[rows].flatten(1))
         candidates = torch.tensor(CANDIDATES)[rows]
         batch = Batch(
-            [SubjectBatch("a", signal[rows])], {"x": image[rows]}, [str(int(c)) for c in candidates], candidates,
-            torch.ones_like(candidates), candidates, Mix(partner, keep) if name == "mixco" else None,
+            [SubjectBatch("a", signal[rows])],
+            {"x": image[rows]},
+            [str(int(c)) for c in candidates],
+            candidates,
+            torch.ones_like(candidates),
+            candidates,
+            Mix(partner, keep) if name == "mixco" else None,
         )
         loss = objective(EncoderOutput({"x": brain}, brain), batch.targets, batch, 0.0)
         loss.backward()
-        scale = getattr(objective, "scale", None)
-        gradients = [layer.weight.grad, scale.grad if scale is not None else None]
+        gradients = [layer.weight.grad, *(parameter.grad for parameter in objective.parameters())]
         results[name] = (loss.detach(), [gradient for gradient in gradients if gradient is not None])
     return results
 
