@@ -1,6 +1,7 @@
 """Scores that follow exactly from where the right candidates stand, ties and chance included."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -118,18 +119,25 @@ class Ranks:
 
 
 def log_choose(n: ArrayLike, k: ArrayLike) -> NDArray[np.float64]:
-    """Compute the logarithm of the binomial coefficient, minus infinity where it is zero.
+    """Compute the logarithm of the binomial coefficient of whole numbers, minus infinity where it is zero.
 
     Examples
     --------
     >>> np.exp(log_choose([4, 2], [2, 3])).round(6).tolist()
     [6.0, 0.0]
     """
-    size, drawn = np.broadcast_arrays(np.asarray(n, dtype=np.float64), np.asarray(k, dtype=np.float64))
+    size, drawn = np.broadcast_arrays(np.asarray(n, dtype=np.int64), np.asarray(k, dtype=np.int64))
     possible = (drawn >= 0) & (drawn <= size)
-    safe_size, safe = np.where(possible, size, 0.0), np.where(possible, drawn, 0.0)
-    value = gammaln(safe_size + 1) - gammaln(safe + 1) - gammaln(safe_size - safe + 1)
+    safe_size, safe = np.where(possible, size, 0), np.where(possible, drawn, 0)
+    table = _log_factorials(int(safe_size.max(initial=0)).bit_length())
+    value = table[safe_size] - table[safe] - table[safe_size - safe]
     return np.asarray(np.where(possible, value, -np.inf), dtype=np.float64)
+
+
+@lru_cache(maxsize=32)
+def _log_factorials(bits: int) -> NDArray[np.float64]:
+    """Compute the logarithms of the factorials of all numbers of so many binary digits, once."""
+    return np.asarray(gammaln(np.arange(2**bits) + 1.0))
 
 
 def first_position_shares(n_right: int, n_total: int) -> NDArray[np.float64]:
