@@ -1,10 +1,10 @@
 """Pictures of what was seen, beside everything that says how much of them came from the brain."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from PIL import Image
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.prepared import PreparedStudy
-from neurodecode.encoders.stimulus.base import StimulusEncoder
 from neurodecode.evaluation.picture_metrics import FeatureFunction
 from neurodecode.evaluation.pictures import Pictures
 from neurodecode.generators.base import require_space
@@ -221,6 +220,13 @@ def nearest_rows(vectors: NDArray[np.float32], training: NDArray[np.float32]) ->
     return np.asarray((units[0] @ units[1].T).argmax(axis=1), dtype=np.int64)
 
 
+class PictureEncoder(Protocol):
+    """A frozen network that looks at pictures."""
+
+    def encode(self, stimuli: Sequence[Any]) -> Mapping[str, NDArray[np.float32]]:
+        """Compute the features of each layer, one row a picture."""
+
+
 def picture_features() -> dict[str, FeatureFunction]:
     """Give the offline features of two-way identification: AlexNet's 2nd and 5th convolution, EfficientNet-Lite0.
 
@@ -229,12 +235,12 @@ def picture_features() -> dict[str, FeatureFunction]:
     scores on simulated studies friendlier than EfficientNet's.
     """
 
-    def build_alexnet() -> StimulusEncoder:
+    def build_alexnet() -> PictureEncoder:
         from neurodecode.encoders.stimulus.alexnet import AlexNetEncoder
 
         return AlexNetEncoder(layers=("conv2", "conv5"), pooling="grid16x16", size=256)
 
-    def build_efficientnet() -> StimulusEncoder:
+    def build_efficientnet() -> PictureEncoder:
         from neurodecode.encoders.stimulus.efficientnet import EfficientNetLite0Encoder
 
         return EfficientNetLite0Encoder(layers=("last",), pooling="mean")
@@ -256,9 +262,9 @@ class LastFeatures:
         Gives the frozen network; called when the first picture is asked for.
     """
 
-    def __init__(self, build: Callable[[], StimulusEncoder]) -> None:
+    def __init__(self, build: Callable[[], PictureEncoder]) -> None:
         self._build = build
-        self._encoder: StimulusEncoder | None = None
+        self._encoder: PictureEncoder | None = None
         self._digest = b""
         self._rows: dict[str, NDArray[np.float32]] = {}
 
