@@ -22,7 +22,12 @@ TEST_SHARE, VALIDATION_SHARE = 0.1, 0.1
 
 
 def split_by_rule(
-    rule: str, windows: Mapping[str, pd.DataFrame], stimuli: Stimuli | None = None, *, seed: int = 0
+    rule: str,
+    windows: Mapping[str, pd.DataFrame],
+    stimuli: Stimuli | None = None,
+    *,
+    seed: int = 0,
+    test_share: float = TEST_SHARE,
 ) -> Split:
     """Split windows so that the unit which the rule names is on one side only.
 
@@ -38,6 +43,8 @@ def split_by_rule(
         Gives concept, text and cluster of each stimulus where the window table does not.
     seed : int
         Of what is drawn.
+    test_share : float
+        The share of the units that tests, where units are not left out one by one; a tenth validates.
 
     Returns
     -------
@@ -65,10 +72,10 @@ def split_by_rule(
     units = {name: units_of(rule, table, stimuli) for name, table in windows.items()}
     names = np.unique(np.concatenate([values[values != ""] for values in units.values()]))
     if rule == "text":
-        parts = {str(name): _part_of_text(str(name), seed) for name in names}
+        parts = {str(name): _part_of_text(str(name), seed, test_share) for name in names}
         how = f"by the hash of the text with seed {seed}"
     else:
-        n_test, n_val = round(len(names) * TEST_SHARE), round(len(names) * VALIDATION_SHARE)
+        n_test, n_val = round(len(names) * test_share), round(len(names) * VALIDATION_SHARE)
         order = [str(name) for name in np.random.default_rng(seed).permutation(names)]
         parts = dict.fromkeys(order, "train")
         parts |= dict.fromkeys(order[:n_test], "test")
@@ -77,7 +84,8 @@ def split_by_rule(
     if not {"train", "val", "test"} <= set(parts.values()):
         raise DataError(f"split: {len(names)} units ({rule}) are too few to test and to validate on a tenth each")
     tables = {name: table.assign(**{"unit of the split": units[name]}) for name, table in windows.items()}
-    text = f"a tenth of the {rule} values tests and a tenth validates, {how}"
+    share = "a tenth" if test_share == TEST_SHARE else f"{test_share:.0%}"
+    text = f"{share} of the {rule} values tests and a tenth validates, {how}"
     return published_split(tables, parts, column="unit of the split", unit=rule, rule=text, seed=seed)
 
 
@@ -127,10 +135,10 @@ def leave_one_subject_out(own: Split) -> Split:
     return Split(table, own.unit, f"{own.rule}; besides, each subject is left out once", own.seed)
 
 
-def _part_of_text(text: str, seed: int) -> str:
+def _part_of_text(text: str, seed: int, test_share: float) -> str:
     """Place a text by its hash alone, so that it stays on its side whatever else is in the study."""
     place = int(fingerprint([seed, text]), 16) / 16 ** len(fingerprint([seed, text]))
-    return "test" if place < TEST_SHARE else "val" if place < TEST_SHARE + VALIDATION_SHARE else "train"
+    return "test" if place < test_share else "val" if place < test_share + VALIDATION_SHARE else "train"
 
 
 def units_of(rule: str, windows: pd.DataFrame, stimuli: Stimuli | None = None) -> NDArray[np.str_]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 STIMULUS_COLUMNS = ("stimulus", "kind", "path", "concept", "text")
+#: Further columns of segments of speech that are texts.
+SPEECH_COLUMNS = ("word", "split_text", "series")
 STIMULUS_KINDS = ("image", "speech", "word", "video")
 
 
@@ -110,4 +112,4 @@ class Stimuli:
     @classmethod
     def load(cls, path: Path, *, root: Path | None = None) -> "Stimuli":
         """Read what `save` wrote."""
-        return cls(read_table(path, required=STIMULUS_COLUMNS, text=STIMULUS_COLUMNS), root)
+        return cls(read_table(path, required=STIMULUS_COLUMNS, text=(*STIMULUS_COLUMNS, *SPEECH_COLUMNS)), root)

@@ -114,9 +114,13 @@ def _stored_space(folder: Path) -> TargetSpace:
 def _waves(stretches: pd.DataFrame, root: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Read each stretch with its margins of silence; where the file ends before the stretch, there is silence too."""
     margin = np.zeros(round(MARGIN * SAMPLING_RATE), dtype=np.float32)
-    for row in stretches.itertuples():
-        start, stop = float(str(row.series_start)), float(str(row.series_stop))
-        whole = read_audio(root / str(row.path), start=start)
-        wave = whole[: round((stop - start) * SAMPLING_RATE)]
-        missing = round((stop - start) * SAMPLING_RATE) - len(wave)
-        yield str(row.series), np.concatenate([margin, wave, np.zeros(missing, dtype=np.float32), margin])
+    for path, rows in stretches.groupby("path", sort=False):
+        whole = read_audio(root / str(path))
+        for name, start, stop in zip(rows["series"], rows["series_start"], rows["series_stop"], strict=True):
+            first, last = round(float(start) * SAMPLING_RATE), round(float(stop) * SAMPLING_RATE)
+            if first >= len(whole):
+                raise DataError(
+                    f"{root / str(path)}: lasts {len(whole) / SAMPLING_RATE:.3f} s, but {name} begins later"
+                )
+            missing = np.zeros(max(0, last - len(whole)), dtype=np.float32)
+            yield str(name), np.concatenate([margin, whole[first:last], missing, margin])
