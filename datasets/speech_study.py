@@ -101,6 +101,7 @@ class SpeechStudy(Study):
         self.drop_channels = tuple(drop_channels)
         self._passages: pd.DataFrame | None = None
         self._stimuli: Stimuli | None = None
+        self._missing: list[str] = []
 
     @abstractmethod
     def runs(self, subject: str) -> list[SpeechRun]:
@@ -143,7 +144,7 @@ class SpeechStudy(Study):
         return self._passages
 
     def stimuli(self) -> Stimuli:
-        """List all segments; their `path` is empty where the study's sound files are not on disk."""
+        """List all segments; a recording's flags say which sound files are not on disk."""
         if self._stimuli is None:
             self._list_segments()
         assert self._stimuli is not None
@@ -231,11 +232,7 @@ class SpeechStudy(Study):
             where=str(self.root),
         )
         stimuli = speech_stimuli([table], self.root)
-        missing = self._missing_audio(stimuli)
-        if missing:
-            stimuli = Stimuli(stimuli.table.assign(audio=stimuli.table["path"], path=""), self.root)
-        else:
-            stimuli = Stimuli(stimuli.table.assign(audio=stimuli.table["path"]), self.root)
+        self._missing = self._missing_audio(stimuli)
         self._stimuli = stimuli
 
     def _missing_audio(self, stimuli: Stimuli) -> list[str]:
@@ -250,13 +247,12 @@ class SpeechStudy(Study):
         return missing
 
     def _audio_flags(self) -> list[str]:
-        table = self.stimuli().table
-        if (table["path"] != "").all():
+        self.stimuli()
+        if not self._missing:
             return []
-        names = sorted(set(table["audio"]))
         return [
-            f"no sound on disk: windows, words and text are here; embedding sound needs {len(names)} file(s) such as "
-            f"{names[0]} in {self.root} ({self.audio_needed()})"
+            f"no sound on disk: windows, words and text are here; embedding sound needs {len(self._missing)} file(s) "
+            f"such as {self._missing[0]} in {self.root} ({self.audio_needed()})"
         ]
 
 

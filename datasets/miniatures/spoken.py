@@ -213,7 +213,7 @@ def word_retrieval(study: PreparedStudy, *, shuffled: bool = False, seconds: flo
             for part, mine in rows.items()
         }
         words = {part: windows["word"].to_numpy().astype(str)[mine] for part, mine in rows.items()}
-        codes = np.stack([code_of(word) for word in words["train"]])
+        codes = np.stack([code_of(word.lower()) for word in words["train"]])
         if shuffled:
             codes = codes[np.random.default_rng(0).permutation(len(codes))]
         mean, scale = data["train"].mean(axis=0), data["train"].std(axis=0)
@@ -221,7 +221,7 @@ def word_retrieval(study: PreparedStudy, *, shuffled: bool = False, seconds: flo
         kernel = train @ train.T + 0.3 * train.shape[1] * np.eye(len(train))
         predicted = test @ train.T @ np.linalg.solve(kernel, codes - codes.mean(axis=0)) + codes.mean(axis=0)
         candidates = np.unique(words["test"])
-        true = np.stack([code_of(str(word)) for word in candidates])
+        true = np.stack([code_of(str(word).lower()) for word in candidates])
         similarity = _unit(predicted) @ _unit(true).T
         scores.append(float((candidates[similarity.argmax(axis=1)] == words["test"]).mean()))
         chances.append(1 / len(candidates))

@@ -212,7 +212,8 @@ def test_the_head_needs_all_three_files(copy: Path) -> None:
 
 def test_without_sounds_windows_and_words_are_there(copy: Path, pristine: Path) -> None:
     study = Gwilliams2022(copy)
-    assert set(study.stimuli().table["path"]) == {""}
+    with pytest.raises(DataError, match=r"lw1_0\.wav: the file of stimulus 'lw1_0_00000400' is missing"):
+        study.stimuli().file("lw1_0_00000400")
     flags = study.load("sub-01", sfreq=50.0).flags
     assert any("embedding sound needs 3 file(s) such as stimuli/audio/lw1_0.wav" in flag for flag in flags)
     whole = Gwilliams2022(pristine)
