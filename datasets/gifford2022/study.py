@@ -249,7 +249,8 @@ class ThingsEEG2(Study):
                 "length": signals.shape[2],
                 "stimulus": np.repeat(pictures["stimulus"].to_numpy(), n_repetitions),
                 "repetition": np.tile(np.arange(1, n_repetitions + 1), n_pictures),
-                "onset": np.nan,
+                # The file does not say when; this is where the epoch lies in the block.
+                "onset": np.arange(len(signals)) * signals.shape[2] / rate,
                 "concept": np.repeat(pictures["concept"].to_numpy(), n_repetitions),
                 "part": part,
             }

@@ -137,7 +137,8 @@ class ThingsMEG(Study):
                 "length": signals.shape[2],
                 "stimulus": trials["stimulus"],
                 "repetition": trials["repetition"],
-                "onset": trials["onset"] if "onset" in trials else np.nan,
+                # Epochs do not say when; this is then where the epoch lies in the block.
+                "onset": trials["onset"] if "onset" in trials else np.arange(len(trials)) * signals.shape[2] / rate,
                 "concept": trials["concept"],
                 "part": trials["part"],
             }
