@@ -19,6 +19,11 @@ from neurodecode.core.sensors import Sensors
 BLOCK = "betas"
 N_PICTURES = 73000
 CAPTIONS = "COCO_73k_annots_curated.npy"
+FITTED = "each voxel's response shape was chosen over all trials of a session, test pictures included"
+DENOISED = (
+    "noise regressors and ridge penalty of each session were chosen by predicting repetitions of its pictures, test "
+    "pictures included"
+)
 Z_SCORED = "each voxel was z-scored within each session over all its trials, test pictures included, before release"
 
 

@@ -14,9 +14,9 @@ from neurodecode.core.split import Split
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Study, StudyInfo
 from neurodecode.datasets.allen2022.betas import read_betas
-from neurodecode.datasets.allen2022.common import BLOCK, check_voxels, subject_name, subject_number
+from neurodecode.datasets.allen2022.common import BLOCK, DENOISED, FITTED, check_voxels, subject_name, subject_number
 from neurodecode.datasets.allen2022.imagery_trials import SETS, read_targets, trial_table
-from neurodecode.datasets.allen2022.release import DENOISED, FITTED, SPACES
+from neurodecode.datasets.allen2022.release import SPACES
 from neurodecode.datasets.allen2022.study import VOXELS
 from neurodecode.datasets.allen2022.voxels import GENERAL, read_sensors
 

@@ -13,6 +13,8 @@ from neurodecode.core.errors import DataError
 from neurodecode.core.files import read_json
 from neurodecode.core.recording import Recording
 from neurodecode.datasets.allen2022.common import (
+    DENOISED,
+    FITTED,
     N_PICTURES,
     Z_SCORED,
     check_voxels,
@@ -138,7 +140,7 @@ class MindEye1:
             shared1000=np.repeat([int(sample.part == "test") for sample in samples.values()], repeats),
             part=np.repeat([sample.part for sample in samples.values()], repeats),
         )
-        return one_block(subject, signals, unplaced_sensors(n_voxels), windows, (Z_SCORED, UNTIMED))
+        return one_block(subject, signals, unplaced_sensors(n_voxels), windows, (FITTED, DENOISED, Z_SCORED, UNTIMED))
 
     @staticmethod
     def _count(sample: Sample, n_voxels: int) -> int:

@@ -13,6 +13,8 @@ from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import DataError
 from neurodecode.core.recording import Recording
 from neurodecode.datasets.allen2022.common import (
+    DENOISED,
+    FITTED,
     N_PICTURES,
     Z_SCORED,
     check_voxels,
@@ -159,7 +161,7 @@ class MindEye2:
             shared1000=trials["shared1000"],
             part=trials["part"],
         )
-        flags = [Z_SCORED]
+        flags = [FITTED, DENOISED, Z_SCORED]
         mixed = int(((trials["part"] == "train") & (trials["shared1000"] == 1)).sum())
         if mixed:
             flags.append(f"{mixed} trials of shared pictures lie in the archives for training")

@@ -14,6 +14,8 @@ from neurodecode.core.recording import Recording
 from neurodecode.core.sensors import Sensors
 from neurodecode.datasets.allen2022.betas import read_betas, session_files
 from neurodecode.datasets.allen2022.common import (
+    DENOISED,
+    FITTED,
     Options,
     check_voxels,
     one_block,
@@ -35,11 +37,6 @@ DESIGN = Path("nsddata/experiments/nsd/nsd_expdesign.mat")
 PICTURES = Path("nsddata/experiments/nsd/nsd_stim_info_merged.csv")
 STIMULI = Path("nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5")
 SPACES = ("func1pt8mm", "func1mm")
-FITTED = "each voxel's response shape was chosen over all trials of a session, test pictures included"
-DENOISED = (
-    "noise regressors and ridge penalty of each session were chosen by predicting repetitions of its pictures, test "
-    "pictures included"
-)
 CHOSEN = "voxels were chosen by their noise ceiling, which was computed over all pictures, test pictures included"
 
 

@@ -23,11 +23,11 @@ from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.tar_files import index_tar
 from neurodecode.datasets.allen2022 import Nsd
 from neurodecode.datasets.allen2022.betas import read_betas
-from neurodecode.datasets.allen2022.common import CAPTIONS
+from neurodecode.datasets.allen2022.common import CAPTIONS, DENOISED, FITTED
 from neurodecode.datasets.allen2022.design import read_design
 from neurodecode.datasets.allen2022.mindeye1 import distinct_responses
 from neurodecode.datasets.allen2022.mindeye2 import read_behaviour
-from neurodecode.datasets.allen2022.release import DENOISED, DESIGN, FITTED, PICTURES
+from neurodecode.datasets.allen2022.release import DESIGN, PICTURES
 from neurodecode.datasets.allen2022.samples import read_samples
 from neurodecode.datasets.allen2022.surface import open_surface, read_values
 from neurodecode.datasets.allen2022.voxels import noise_ceiling, read_colour_table
@@ -200,6 +200,7 @@ def test_contaminations_are_flagged(prepared: dict[str, PreparedStudy], pristine
     assert set(prepared["hdf5"].recording("sub-01").flags) == {FITTED, DENOISED}
     for layout in ("mindeye1", "mindeye2", "mindbridge"):
         flags = prepared[layout].recording("sub-01").flags
+        assert {FITTED, DENOISED} < set(flags)
         assert any("z-scored within each session over all its trials, test pictures included" in flag for flag in flags)
     chosen = open_study("nsd", pristine / "hdf5", {"ncsnr_above": 0.5}).load("sub-01")
     assert 0 < chosen.n_channels < prepared["hdf5"].recording("sub-01").n_channels
