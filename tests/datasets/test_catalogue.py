@@ -84,6 +84,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "bids": lambda root, pristine_eeg: write_miniature("bids", root / "bids"),
     "brennan2019": lambda root, pristine_eeg: write_miniature("brennan2019", root / "brennan2019"),
     "broderick2019": lambda root, pristine_eeg: write_miniature("broderick2019", root / "broderick2019"),
+    "bold5000": lambda root, pristine_eeg: write_miniature("bold5000", root / "bold5000"),
     "epochs": lambda root, pristine_eeg: write_miniature("epochs", root / "epochs"),
     "fmriprep": lambda root, pristine_eeg: write_miniature("fmriprep", root / "fmriprep"),
     "gwilliams2022": lambda root, pristine_eeg: write_miniature("gwilliams2022", root / "gwilliams2022"),

@@ -61,7 +61,7 @@ def test_rows_and_signals_are_those_planted(prepared: PreparedStudy) -> None:
 def test_the_score_of_the_planted_signal(prepared: PreparedStudy) -> None:
     for subject in prepared.subjects:
         assert known_score(prepared, subject) > 0.95
-        assert known_score(prepared, subject, shuffle=True) < 0.35  # chance is 1 of about 15
+        assert known_score(prepared, subject, shuffle=True) < 0.15  # chance is 1 of about 15
 
 
 def test_regions_join_the_hemispheres(prepared: PreparedStudy, pristine: Path) -> None:
