@@ -249,7 +249,8 @@ class FmriprepStudy(Study):
         signals = signals[:, kept]
         step = self._repetition_time(run, subject, header_step)
         start = sidecar_value(run, self.raw, subject, "StartTime")
-        times = (float(start) if isinstance(start, int | float) else 0.0) + step * np.arange(len(signals))
+        first_volume = float(start) if isinstance(start, int | float) else 0.0
+        times: NDArray[np.float64] = np.asarray(first_volume + step * np.arange(len(signals)), dtype=np.float64)
         events = self._events(run)
         onsets = events["onset"].to_numpy(dtype=np.float64)
         outside = (onsets < -step) | (onsets > times[-1] + step)

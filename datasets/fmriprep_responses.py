@@ -1,10 +1,10 @@
 """From a run's time series to one response a trial: means over a window of volumes, or betas of a linear model."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -215,64 +215,68 @@ def single_trial_betas(
     DataError
         If the trials cannot be told from each other in this run.
     """
-    mean = signals.mean(axis=0, dtype=np.float64)
-    percent = 100 * (signals / mean - 1)
-    names = [f"trial_{row:05d}" for row in range(len(events))]
-    base = pd.DataFrame({"onset": events["onset"].to_numpy(), "duration": events["duration"].to_numpy()})
+    from nilearn.glm.first_level import compute_regressor, make_first_level_design_matrix, run_glm
+
+    percent = 100 * (signals / signals.mean(axis=0, dtype=np.float64) - 1)
+    varying = confounds.loc[:, (confounds.max() > confounds.min()).to_numpy()].to_numpy()
+    with _quiet():
+        drift = make_first_level_design_matrix(
+            times,
+            drift_model="polynomial" if high_pass is None else "cosine",
+            high_pass=0.01 if high_pass is None else high_pass,
+        ).to_numpy()
+        base = np.hstack([varying, drift])
+        pairs = zip(events["onset"].astype(float), events["duration"].astype(float), strict=True)
+        # One course a trial, or two with the derivative of the response.
+        courses = np.stack(
+            [compute_regressor(np.array([[onset], [length], [1.0]]), hrf, times)[0] for onset, length in pairs], axis=1
+        )
+    n_trials, n_kinds = courses.shape[1:]
+    betas = np.empty((n_trials, signals.shape[1]), dtype=np.float32)
     if not separate:
-        return _betas(percent, base.assign(trial_type=names), names, confounds, times, hrf, noise, high_pass)
-    betas = np.empty((len(events), signals.shape[1]), dtype=np.float32)
-    for row in range(len(events)):
-        kinds = np.where(np.arange(len(events)) == row, "trial", "others")
-        betas[row] = _betas(percent, base.assign(trial_type=kinds), ["trial"], confounds, times, hrf, noise, high_pass)
+        design = np.hstack([courses.reshape(len(times), -1), base])
+        if design.shape[1] >= len(times):
+            raise DataError(
+                f"{n_trials} trials and {design.shape[1] - n_trials} other regressors are too many for a model of "
+                f"{len(times)} volumes; take response lss or window"
+            )
+        rows = n_kinds * np.arange(n_trials)
+        _check_estimable(design, rows, range(n_trials))
+        betas[:] = _fit(run_glm, percent, design, rows, noise)
+        return betas
+    together = courses.sum(axis=1)
+    for trial in range(n_trials):
+        own = courses[:, trial]
+        design = np.hstack([own, together - own, base])
+        _check_estimable(design, np.array([0]), [trial])
+        betas[trial] = _fit(run_glm, percent, design, np.array([0]), noise)
     return betas
 
 
-def _check_estimable(design: pd.DataFrame, wanted: Sequence[str]) -> None:
-    """Allow regressors that say the same twice, such as a head that drifts like a cosine, unless they are trials."""
-    for name in wanted:
-        course, others = design[name].to_numpy(), design.drop(columns=name).to_numpy()
-        rest = course - others @ np.linalg.lstsq(others, course, rcond=None)[0]
-        if np.linalg.norm(rest) < SAME * np.linalg.norm(course):
-            raise DataError(
-                f"trial {wanted.index(name)} cannot be told from the other trials and regressors of its run"
-            )
-
-
-def _betas(
+def _fit(
+    run_glm: Callable[..., Any],
     percent: NDArray[np.float64],
-    events: pd.DataFrame,
-    wanted: Sequence[str],
-    confounds: pd.DataFrame,
-    times: NDArray[np.float64],
-    hrf: str,
+    design: NDArray[np.float64],
+    rows: NDArray[np.int64],
     noise: str,
-    high_pass: float | None,
-) -> Signals:
-    from nilearn.glm.first_level import make_first_level_design_matrix, run_glm
-
-    varying = confounds.loc[:, (confounds.max() > confounds.min()).to_numpy()]
-    with _quiet(), warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", UserWarning)
-        design = make_first_level_design_matrix(
-            times,
-            events,
-            hrf_model=hrf,
-            drift_model="polynomial" if high_pass is None else "cosine",
-            high_pass=0.01 if high_pass is None else high_pass,
-            add_regs=varying.to_numpy() if varying.shape[1] else None,
-            add_reg_names=list(varying.columns) if varying.shape[1] else None,
-        )
-        if any("singular" in str(warning.message) for warning in said):
-            _check_estimable(design, wanted)
-        if design.shape[1] >= len(times):
-            raise DataError(
-                f"{len(wanted)} trials and {design.shape[1] - len(wanted)} other regressors are too many for a model "
-                f"of {len(times)} volumes; take response lss or window"
-            )
-        labels, results = run_glm(percent, design.to_numpy(), noise_model=noise)
-    rows = [list(design.columns).index(name) for name in wanted]
-    betas = np.empty((len(wanted), percent.shape[1]), dtype=np.float32)
+) -> NDArray[np.float64]:
+    """Fit the model and give the betas of some of its regressors."""
+    with _quiet():
+        labels, results = run_glm(percent, design, noise_model=noise)
+    betas = np.empty((len(rows), percent.shape[1]))
     for label, result in results.items():
         betas[:, labels == label] = result.theta[rows]
     return betas
+
+
+def _check_estimable(design: NDArray[np.float64], rows: NDArray[np.int64], trials: Sequence[int]) -> None:
+    """Allow regressors that say the same twice, such as a head that drifts like a cosine, unless they are trials."""
+    lengths = np.linalg.norm(design, axis=0)
+    scaled = design / np.where(lengths > 0, lengths, 1.0)
+    if np.linalg.matrix_rank(scaled, tol=SAME) == design.shape[1]:
+        return
+    for row, trial in zip(rows, trials, strict=True):
+        others = np.delete(scaled, row, axis=1)
+        rest = scaled[:, row] - others @ np.linalg.lstsq(others, scaled[:, row], rcond=None)[0]
+        if np.linalg.norm(rest) < SAME:
+            raise DataError(f"trial {trial} cannot be told from the other trials and regressors of its run")

@@ -21,6 +21,7 @@ REPETITION_TIME, N_VOLUMES = 2.0, 120
 FIRST_TRIAL, SPACING, JITTER = 8.0, 6.5, 1.0
 BASELINE = 800.0
 VERTICES = 24
+SIDES = ("Left", "Right")
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 OLD_MOTION = ("X", "Y", "Z", "RotX", "RotY", "RotZ")
 
@@ -94,11 +95,11 @@ def _series(
     signal: PlantedSignal, subject: int, number: int, n_voxels: int, events: pd.DataFrame, motion: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Compute volumes ``(n_volumes, n_voxels)``: responses, a drift, what motion does, and noise, in scanner units."""
-    times = REPETITION_TIME * np.arange(N_VOLUMES)
+    times = REPETITION_TIME * np.arange(N_VOLUMES, dtype=np.float64)
     percent = signal.trial_noise((N_VOLUMES, n_voxels), subject, number, n_voxels)
     for row in events[events["trial_type"] == "image"].itertuples():
         name = str(row.stim_file).removesuffix(".png")
-        course = haemodynamic_response(times - float(str(row.onset)))
+        course = haemodynamic_response(np.asarray(times - float(str(row.onset)), dtype=np.float64))
         percent += course[:, None] * signal.betas(name, subject=subject, n_voxels=n_voxels)
     weights = np.random.default_rng([7, subject, n_voxels]).normal(size=(motion.shape[1], n_voxels))
     percent += 3 * motion @ weights + 2 * np.cos(np.pi * times / times[-1])[:, None]
@@ -183,21 +184,22 @@ def _write_volumes(
 
 def _write_surface(folder: Path, base: str, layout: str, side: str, values: NDArray[np.float32]) -> None:
     import nibabel
+    from nibabel.gifti.gifti import GiftiDataArray, GiftiImage
 
     name = {
         "from_20.2": f"{base}_hemi-{side}_space-fsaverage5_bold.func.gii",
         "from_1.2": f"{base}_space-fsaverage5_hemi-{side}.func.gii",
         "up_to_1.1": f"{base}_bold_space-fsaverage5.{side}.func.gii",
     }[layout]
-    arrays = [nibabel.gifti.GiftiDataArray(row, intent="NIFTI_INTENT_TIME_SERIES") for row in values]
-    nibabel.save(nibabel.gifti.GiftiImage(darrays=arrays), folder / name)
+    arrays = [GiftiDataArray(row, intent="NIFTI_INTENT_TIME_SERIES") for row in values]
+    nibabel.save(GiftiImage(darrays=arrays), folder / name)
 
 
 def _write_grayordinates(path: Path, values: NDArray[np.float32]) -> None:
     import nibabel
-    from nibabel import cifti2
+    from nibabel.cifti2.cifti2 import Cifti2Image
+    from nibabel.cifti2.cifti2_axes import BrainModelAxis, SeriesAxis
 
-    brain = cifti2.BrainModelAxis.from_surface(np.arange(VERTICES), VERTICES, "CortexLeft")
-    brain = brain + cifti2.BrainModelAxis.from_surface(np.arange(VERTICES), VERTICES, "CortexRight")
-    series = cifti2.SeriesAxis(0, REPETITION_TIME, len(values))
-    nibabel.save(cifti2.Cifti2Image(values, header=(series, brain)), path)
+    left, right = (BrainModelAxis.from_surface(np.arange(VERTICES), VERTICES, f"Cortex{side}") for side in SIDES)
+    series = SeriesAxis(0, REPETITION_TIME, len(values))
+    nibabel.save(Cifti2Image(values, header=(series, left + right)), path)

@@ -33,7 +33,7 @@ class FeatureTableEncoder:
     """
 
     name = MODEL
-    kind: Literal["image", "text"] = "text"
+    kind: Literal["image", "text", "speech"] = "text"
 
     def __init__(self, tables: Mapping[str, FeatureTable]) -> None:
         if not tables:
