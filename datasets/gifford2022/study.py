@@ -25,7 +25,7 @@ from neurodecode.datasets.preprocessing import resample
 PARTS = ("train", "test")
 BLOCKS = {"train": "training", "test": "test"}
 # Bytes of a derivative that are read at a time.
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 16 * 2**20
 SPLIT_SEED = 0
 
 

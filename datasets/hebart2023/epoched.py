@@ -30,7 +30,7 @@ SCALED = (
     "scaled before it reached us, per channel, by mean and deviation of the whole training part, validation included"
 )
 # Trials that are read at a time.
-CHUNK = 200
+CHUNK = 40
 
 
 @dataclass(frozen=True)
