@@ -92,11 +92,14 @@ def test_every_form_gives_the_same_signals(prepared: dict[str, PreparedStudy], n
             if layout != "bids":
                 np.testing.assert_array_equal(mine, expected)
                 continue
-            # Cleaned and scaled within runs: each trial's pattern is left.
-            runs = prepared[layout].recording(f"sub-{number:02d}").windows.groupby(["session", "run"]).indices
-            for members in runs.values():
-                for voxel in range(expected.shape[1]):
-                    assert np.corrcoef(mine[members, voxel], expected[members, voxel])[0, 1] > 0.95
+            # Cleaned and scaled within runs: what slow cosines do not explain is left.
+            found = [
+                np.corrcoef(mine[members, voxel], expected[members, voxel])[0, 1]
+                for members in recording.windows.groupby(["session", "run"]).indices.values()
+                for voxel in range(expected.shape[1])
+            ]
+            assert min(found) > 0.9
+            assert np.mean(found) > 0.97
     for layout in ("betas", "bids"):
         sensors = prepared[layout].recording(f"sub-{number:02d}").sensors
         np.testing.assert_array_equal(sensors.grid, grid)
