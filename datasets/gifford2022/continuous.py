@@ -168,7 +168,7 @@ def _with_mne(path: Path, reader: str) -> Any:
         return getattr(mne.io, reader)(path, preload=False, verbose="error")
     except Exception as error:  # a broken file ends in whatever exception its reader stumbles on
         reason = " ".join(str(error).split())
-        raise DataError(f"{path}: not readable ({type(error).__name__}: {reason})") from None
+        raise DataError(f"{path}: not readable as a whole recording ({type(error).__name__}: {reason})") from None
 
 
 def _open_fif(path: Path, session: str, part: str) -> Run:
@@ -180,7 +180,9 @@ def _open_fif(path: Path, session: str, part: str) -> Run:
     except DataError:
         raise
     except Exception as error:
-        raise DataError(f"{path}: not readable ({type(error).__name__}: {' '.join(str(error).split())})") from None
+        raise DataError(
+            f"{path}: not readable as a whole recording ({type(error).__name__}: {' '.join(str(error).split())})"
+        ) from None
     rate = float(raw.info["sfreq"])
     return Run(path, session, f"ses-{session}_{part}", _read_with(raw, path, names), raw.n_times, rate, samples, codes)
 

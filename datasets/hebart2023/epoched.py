@@ -82,7 +82,8 @@ def open_fif(path: Path, trials: pd.DataFrame, attributes: Path) -> Source:
     """
     epochs = open_epochs(path)
     if len(epochs) != len(trials):
-        raise DataError(f"{path}: {len(epochs)} epochs, expected {len(trials)} as {attributes.name} lists")
+        hint = "; a part is missing or cut" if len(epochs) < len(trials) else ""
+        raise DataError(f"{path}: {len(epochs)} epochs, expected {len(trials)} as {attributes.name} lists{hint}")
     compare_numbers(epochs.events[:, 2], trials, where=f"{path}: epoch", what="event", attributes=attributes)
     metadata = epochs.metadata
     if metadata is not None and "image_path" in metadata:
