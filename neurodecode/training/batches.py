@@ -113,7 +113,7 @@ def mixed(batch: Batch, mix: Mix) -> Batch:
         if len(group) and (int(partner.min()) < 0 or int(partner.max()) >= len(group)):
             raise DataError(f"mix: a partner of subject {group.subject!r} belongs to another subject")
         keep = mix.keep[begin:end].to(group.signal).reshape(-1, 1, 1)
-        groups.append(SubjectBatch(group.subject, keep * group.signal + (1 - keep) * group.signal[partner]))
+        groups.append(replace(group, signal=keep * group.signal + (1 - keep) * group.signal[partner]))
         begin = end
     return replace(batch, groups=groups, mix=mix)
 

@@ -15,7 +15,14 @@ from neurodecode.core.split import Part
 from neurodecode.core.targets import Targets
 from neurodecode.encoders.brain.layouts import SensorLayout
 from neurodecode.training.batches import Batch
-from neurodecode.training.items import Averaging, Items, check_averaging, items_of_subject, join_items
+from neurodecode.training.items import (
+    Averaging,
+    Items,
+    check_averaging,
+    items_of_sequences,
+    items_of_subject,
+    join_items,
+)
 from neurodecode.training.loading import ItemDataset, RequestSampler, as_it_is
 from neurodecode.training.preparation import (
     Preparation,
@@ -68,6 +75,9 @@ class BrainDataModule(LightningDataModule):
     training_targets : dict of str to str or None
         Folders of targets of degraded stimuli (blurred ones, say) that take the place of ``targets`` in training.
         Validation and test always use ``targets``.
+    sequence : str or None
+        Column of the window table that names sequences, such as ``sentence``: every window is then a row of its own,
+        batches hold whole sequences, and an encoder with a context sees them together.
     fitting_windows : int
         Most training windows of a subject that transforms are fitted on; whole stimuli are drawn beyond that.
     predict_part : str
@@ -97,6 +107,7 @@ class BrainDataModule(LightningDataModule):
         target_whitening: float = 0.0,
         target_form: TargetForm = "components",
         training_targets: dict[str, str] | None = None,
+        sequence: str | None = None,
         fitting_windows: int = 20000,
         predict_part: Literal["train", "val", "test"] = "test",
         num_workers: int = 0,
@@ -132,6 +143,7 @@ class BrainDataModule(LightningDataModule):
                 f"target_form: got {target_form} with components {components} and target_whitening "
                 f"{target_whitening:g}, expected null and 0"
             )
+        self.sequence = sequence
         self.fitting_windows = fitting_windows
         self.predict_part: Part = predict_part
         self.num_workers = num_workers
@@ -166,6 +178,21 @@ class BrainDataModule(LightningDataModule):
         if info["candidates"] == "concept":
             table = self.study.stimuli.table
             concepts = dict(zip(table["stimulus"].astype(str), table["concept"].astype(str), strict=True))
+        if self.sequence is not None:
+            return join_items(
+                [
+                    items_of_sequences(
+                        self.study.recording(subject).windows,
+                        self.split,
+                        subject,
+                        part,  # type: ignore[arg-type]
+                        fold=self.fold,
+                        sequence=self.sequence,
+                        candidates=concepts,
+                    )
+                    for subject in self.subjects
+                ]
+            )
         return join_items(
             [
                 items_of_subject(
@@ -370,7 +397,12 @@ class BrainDataModule(LightningDataModule):
         if not len(dataset):
             raise DataError(f"{self.study.name}: fold {self.fold} has no windows to {part}")
         sampler = RequestSampler(
-            dataset.subjects, batch_size=self.batch_size, shuffle=shuffle, seed=self.seed, share=part == "train"
+            dataset.subjects,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            share=part == "train",
+            sequences=dataset.sequences,
         )
         return DataLoader(
             dataset,

@@ -1,6 +1,7 @@
 """The task ``decode``: brain to target."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, MismatchError
 from neurodecode.encoders.brain.batches import SubjectBatch
+from neurodecode.encoders.brain.context import Context
 from neurodecode.encoders.brain.outputs import EncoderOutput
 from neurodecode.evaluation.ranks import ranks_from_scores
 from neurodecode.training.batches import Batch
@@ -52,8 +54,9 @@ class DecodeTask(Task):
     Notes
     -----
     Logged are ``train/loss`` and each part of it, and for validation and test ``loss``, ``top5`` and ``mrr`` (mean
-    reciprocal rank) among the candidates of that part, averaged over subjects. They steer training; the scores that
-    are reported come from ``neurodecode retrieve``.
+    reciprocal rank) among the candidates of that part, averaged over subjects. Where the encoder lets the trials of a
+    sequence see each other, ``top5_alone`` and ``mrr_alone`` tell what is left without that. They steer training; the
+    scores that are reported come from ``neurodecode retrieve``.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class DecodeTask(Task):
         self.warm_start: Literal["none", "ridge", "encoding"] = warm_start
         self.preparation: Preparation | None = None
         self._answers: list[tuple[Batch, EncoderOutput, dict[str, Tensor]]] = []
+        self._alone: list[Tensor] = []
 
     # -- checkpoints ------------------------------------------------------------------------------------------
 
@@ -133,6 +137,11 @@ class DecodeTask(Task):
         if not isinstance(data, BrainDataModule):
             raise ConfigError(f"warm_start: got {kind} with {type(data).__name__}, expected BrainDataModule")
         start_linear_path(self.encoder, data, kind, seed=self._seed)
+
+    @property
+    def uses_context(self) -> bool:
+        """Whether trials of a sequence see each other, so that scores without that are to be reported too."""
+        return any(isinstance(module, Context) for module in self.encoder.modules())
 
     # -- steps ------------------------------------------------------------------------------------------------
 
@@ -210,6 +219,8 @@ class DecodeTask(Task):
 
     def _answer(self, batch: Batch) -> None:
         self._answers.append((batch, self(batch.groups), self.references(batch.targets)))
+        if self.uses_context:
+            self._alone.append(side_by_side(self(alone(batch.groups)).heads, self.score_heads))
 
     def _conclude(self, part: Literal["val", "test"]) -> None:
         answers, self._answers = self._answers, []
@@ -227,6 +238,15 @@ class DecodeTask(Task):
             np.array([subject for batch, _, _ in answers for subject in batch.subjects]),
             np.array([candidate for batch, _, _ in answers for candidate in batch.candidates]),
         )
+        if self.uses_context:
+            left, self._alone = torch.cat(self._alone), []
+            without = retrieval_metrics(
+                left.float().cpu().numpy(),
+                image.float().cpu().numpy(),
+                np.array([subject for batch, _, _ in answers for subject in batch.subjects]),
+                np.array([candidate for batch, _, _ in answers for candidate in batch.candidates]),
+            )
+            metrics = {**metrics, **{f"{name}_alone": value for name, value in without.items()}}
         self._log(part, {"loss": loss, **metrics}, n_rows)
 
     def _restored(self, output: EncoderOutput) -> dict[str, NDArray[np.float32]]:
@@ -276,11 +296,28 @@ class DecodeTask(Task):
         parts = []
         for begin in range(0, len(signals), batch_size):
             prepared = self.preparation.apply(subject, np.asarray(signals[begin : begin + batch_size], np.float32))
-            group = SubjectBatch(subject, torch.from_numpy(prepared).to(self.device))
+            # Without knowing what belongs together, every trial is a sequence of its own.
+            (group,) = alone([SubjectBatch(subject, torch.from_numpy(prepared).to(self.device))])
             parts.append(self._restored(self([group])))
         if not parts:
             raise MismatchError("signals: got no trial, expected at least one")
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def alone(groups: Sequence[SubjectBatch]) -> list[SubjectBatch]:
+    """Return the groups with every trial a sequence of its own.
+
+    Examples
+    --------
+    >>> alone([SubjectBatch("a", torch.zeros(2, 1, 1))])[0].sequence
+    tensor([0, 1])
+    """
+    parted, begin = [], 0
+    for group in groups:
+        rows = torch.arange(begin, begin + len(group), device=group.signal.device)
+        parted.append(replace(group, sequence=rows, position=torch.zeros_like(rows)))
+        begin += len(group)
+    return parted
 
 
 def retrieval_metrics(

@@ -92,6 +92,77 @@ def items_of_subject(
     return Items(pd.DataFrame(rows, columns=columns), groups)
 
 
+def items_of_sequences(
+    windows: pd.DataFrame,
+    split: Split,
+    subject: str,
+    part: Part,
+    *,
+    fold: int,
+    sequence: str,
+    candidates: dict[str, str] | None,
+) -> Items:
+    """List one subject's windows in one part of a fold, each an item of its own, by the sequence it belongs to.
+
+    Parameters
+    ----------
+    windows, split, subject, part, fold, candidates
+        See :func:`items_of_subject`.
+    sequence : str
+        Column of the window table that names the sequence, such as ``sentence``; equal names of different sessions or
+        runs are different sequences. Windows without a name are left out.
+
+    Returns
+    -------
+    Items
+        With columns ``sequence`` and ``position`` as well, the place of the window by its onset; sorted by both.
+
+    Raises
+    ------
+    DataError
+        If the column is missing.
+    """
+    if sequence not in windows.columns:
+        raise DataError(f"{subject}: the window table has no column {sequence!r}, which names the sequences")
+    rows = split.rows(subject, part, fold=fold)
+    named = windows[sequence].fillna("").astype(str).to_numpy()
+    rows = rows[(named[rows] != "") & (windows["stimulus"].astype(str).to_numpy()[rows] != "")]
+    table = pd.DataFrame(
+        {
+            "row": rows,
+            "subject": subject,
+            "item": [f"window {row}" for row in rows],
+            "stimulus": windows["stimulus"].astype(str).to_numpy()[rows],
+            "unit": split.units(rows, subject).astype(str),
+            "repetitions": 1,
+            "sequence": [
+                "/".join(parts)
+                for parts in zip(
+                    *(windows[column].astype(str).to_numpy()[rows] for column in ("session", "run")),
+                    named[rows],
+                    strict=True,
+                )
+            ],
+            "onset": windows["onset"].to_numpy(dtype=float)[rows],
+        }
+    )
+    table["candidate"] = [name if candidates is None else candidates[name] for name in table["stimulus"]]
+    table = table.sort_values(["sequence", "onset"], kind="stable", ignore_index=True)
+    table["position"] = table.groupby("sequence").cumcount()
+    return Items(table.drop(columns=["row", "onset"]), [np.array([row]) for row in table["row"]])
+
+
+def number_sequences(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Give every sequence of every subject a number, in the order of the table.
+
+    Examples
+    --------
+    >>> number_sequences(pd.DataFrame({"subject": ["a", "a", "b"], "sequence": ["x", "x", "x"]})).tolist()
+    [0, 0, 1]
+    """
+    return np.asarray(table.groupby(["subject", "sequence"], sort=False).ngroup(), dtype=np.int64)
+
+
 def join_items(parts: list[Items]) -> Items:
     """Put the items of several subjects one after the other."""
     return Items(
@@ -145,7 +216,13 @@ def check_averaging(name: str, averaging: Averaging) -> None:
 
 
 def plan_batches(
-    subjects: NDArray[np.str_], *, batch_size: int, shuffle: bool, generator: np.random.Generator, processes: int = 1
+    subjects: NDArray[np.str_],
+    *,
+    batch_size: int,
+    shuffle: bool,
+    generator: np.random.Generator,
+    processes: int = 1,
+    sequences: NDArray[np.int64] | None = None,
 ) -> list[list[NDArray[np.int64]]]:
     """Deal items into batches, of all subjects together, a share for every process.
 
@@ -161,6 +238,9 @@ def plan_batches(
         Source of the order; the same in all processes.
     processes : int
         Number of processes.
+    sequences : ndarray of int, shape (n_items,), optional
+        Which items belong together: whole sequences are dealt then, as many to a batch as have ``batch_size`` items on
+        average.
 
     Returns
     -------
@@ -175,6 +255,8 @@ def plan_batches(
     >>> [batch.tolist() for batch in batches[0]]
     [[0, 1], [2]]
     """
+    if sequences is not None:
+        return _plan_sequences(subjects, sequences, batch_size, shuffle, generator, processes)
     order = generator.permutation(len(subjects)) if shuffle else np.arange(len(subjects))
     missing = -len(order) % processes
     order = np.concatenate([order, order[:missing]])
@@ -185,3 +267,36 @@ def plan_batches(
         parts = np.array_split(mine, ceil(len(mine) / batch_size)) if len(mine) else []
         shares.append([part[np.argsort(subjects[part], kind="stable")] for part in parts])
     return shares
+
+
+def sequences_at_a_time(sequences: NDArray[np.int64], batch_size: int) -> int:
+    """Return how many sequences make a batch of about a size.
+
+    Examples
+    --------
+    >>> sequences_at_a_time(np.array([0, 0, 0, 1]), 5)
+    2
+    """
+    return max(1, int(batch_size * len(np.unique(sequences)) / max(len(sequences), 1)))
+
+
+def _plan_sequences(
+    subjects: NDArray[np.str_],
+    sequences: NDArray[np.int64],
+    batch_size: int,
+    shuffle: bool,
+    generator: np.random.Generator,
+    processes: int,
+) -> list[list[NDArray[np.int64]]]:
+    names, first = np.unique(sequences, return_index=True)
+    shares = plan_batches(
+        subjects[first],
+        batch_size=sequences_at_a_time(sequences, batch_size),
+        shuffle=shuffle,
+        generator=generator,
+        processes=processes,
+    )
+    order = np.argsort(sequences, kind="stable")
+    ends = np.searchsorted(sequences[order], names, side="right")
+    members = dict(zip(range(len(names)), np.split(order, ends[:-1]), strict=True))
+    return [[np.concatenate([members[int(one)] for one in batch]) for batch in share] for share in shares]

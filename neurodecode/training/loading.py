@@ -14,7 +14,14 @@ from neurodecode.core.prepared import PreparedStudy
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.training.batches import Batch
 from neurodecode.training.gathering import world
-from neurodecode.training.items import Averaging, Items, draw_repetitions, plan_batches
+from neurodecode.training.items import (
+    Averaging,
+    Items,
+    draw_repetitions,
+    number_sequences,
+    plan_batches,
+    sequences_at_a_time,
+)
 from neurodecode.training.preparation import Preparation
 
 
@@ -49,16 +56,26 @@ class RequestSampler(Sampler[BatchRequest]):
         Seed.
     share : bool
         Deal the batches to the processes; otherwise each process gets all of them.
+    sequences : ndarray of int, optional
+        Items that are dealt together; see :func:`neurodecode.training.items.plan_batches`.
     """
 
     def __init__(
-        self, subjects: NDArray[np.str_], *, batch_size: int, shuffle: bool, seed: int, share: bool = True
+        self,
+        subjects: NDArray[np.str_],
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        share: bool = True,
+        sequences: NDArray[np.int64] | None = None,
     ) -> None:
         self.subjects = subjects
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.share = share
+        self.sequences = sequences
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -74,6 +91,7 @@ class RequestSampler(Sampler[BatchRequest]):
             shuffle=self.shuffle,
             generator=np.random.default_rng([self.seed, self.epoch]),
             processes=processes,
+            sequences=self.sequences,
         )
         for position, rows in enumerate(shares[rank]):
             yield BatchRequest(rows, (self.seed, self.epoch, rank, position))
@@ -81,7 +99,10 @@ class RequestSampler(Sampler[BatchRequest]):
     def __len__(self) -> int:
         """Return the number of batches of one process."""
         processes = world()[1] if self.share else 1
-        return ceil(ceil(len(self.subjects) / processes) / self.batch_size)
+        count, size = len(self.subjects), self.batch_size
+        if self.sequences is not None:
+            count, size = len(np.unique(self.sequences)), sequences_at_a_time(self.sequences, self.batch_size)
+        return ceil(ceil(count / processes) / size)
 
 
 class ItemDataset(Dataset[Batch]):
@@ -126,6 +147,9 @@ class ItemDataset(Dataset[Batch]):
         self.names = items.table["candidate"].astype(str).tolist()
         self.candidate_index = np.array([place[name] for name in self.names], dtype=np.int64)
         self.subjects = items.table["subject"].to_numpy().astype(str)
+        in_sequences = "sequence" in items.table
+        self.sequences = number_sequences(items.table) if in_sequences else None
+        self.positions = items.table["position"].to_numpy(dtype=np.int64) if in_sequences else None
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -142,7 +166,11 @@ class ItemDataset(Dataset[Batch]):
             signals = self.study.recording(str(subject), fold=self.fold).read_averaged(
                 [drawn[member] for member in members]
             )
-            groups.append(SubjectBatch(str(subject), torch.from_numpy(self.preparation.apply(str(subject), signals))))
+            group = SubjectBatch(str(subject), torch.from_numpy(self.preparation.apply(str(subject), signals)))
+            if self.sequences is not None and self.positions is not None:
+                group.sequence = torch.from_numpy(self.sequences[request.rows[members]])
+                group.position = torch.from_numpy(self.positions[request.rows[members]])
+            groups.append(group)
         index = torch.from_numpy(self.candidate_index[request.rows])
         return Batch(
             groups=groups,

@@ -61,7 +61,7 @@ def one_line(error: BaseException, words: Sequence[str]) -> str:
     if "config" in keys:
         missing_file = re.search(r"File does not exist: '([^']+)'", text)
         reason = f"no such file {missing_file[1]}" if missing_file else _last(text)
-        return f"--config: {reason} (of {', '.join(_configs(words))})"
+        return f"--config: {reason} (of {', '.join(named_configs(words))})"
     if unknown := re.search(r"(?:Option|Key|Group key) '([^']+)' is not (?:accepted|expected)", text):
         return f"{option}: unknown option {unknown[1]!r}{suggestion(unknown[1], _options_of(text))}"
     if missing := re.search(r"arguments are required: ([\w., ]+)", text):
@@ -121,7 +121,14 @@ def _last(text: str) -> str:
     return re.sub(r"\.? Got value: (Namespace|NestedArg)\(.*", "", line)
 
 
-def _configs(words: Sequence[str]) -> list[str]:
+def named_configs(words: Sequence[str]) -> list[str]:
+    """List the configuration files that the options name.
+
+    Examples
+    --------
+    >>> named_configs(["fit", "--config", "a.yaml", "--config=b.yaml"])
+    ['a.yaml', 'b.yaml']
+    """
     named = []
     for position, word in enumerate(words):
         option, has_value, value = word.partition("=")

@@ -52,7 +52,7 @@ def neuroai() -> list[Objective]:
 
 
 def brainmagick() -> list[Objective]:
-    """Build that of the speech decoder: which segment's features, over all times at once, divided by their norm alone."""
+    """Build that of the speech decoder: which segment, over all times at once, only its features normalised."""
     return [Contrastive(normalise="image", temperature="none", directions="one", duplicates="ignored")]
 
 

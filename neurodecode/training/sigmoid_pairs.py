@@ -42,8 +42,8 @@ class SigmoidPairs(Objective):
     r"""Decide for every pair of a signal and a stimulus in the batch whether they belong together (SigLIP).
 
     A pair counts :math:`-\log \sigma(y (t \, b_i \cdot v_j + c))` with :math:`y = 1` for right pairs, else -1; both
-    sides have unit length. A word that occurs more than once in a batch is right wherever it occurs (D-SigLIP): its row's
-    right pairs share the weight of one, so that frequent words do not outweigh the others.
+    sides have unit length. A word that occurs more than once in a batch is right wherever it occurs (D-SigLIP): its
+    row's right pairs share the weight of one, so that frequent words do not outweigh the others.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def test_receptive_field_of_the_speech_decoder_is_135_samples_and_symmetric() ->
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
-    [({"n_layers": 1, "gate_every": 0}, 1), ({"n_layers": 2, "gate_every": 0}, 3), ({"n_layers": 4}, 1 + 2 + 4 + 8 + 2)],
+    [({"n_layers": 1, "gate_every": 0}, 1), ({"n_layers": 2, "gate_every": 0}, 3), ({"n_layers": 4}, 15 + 2)],
 )
 def test_receptive_field_grows_with_dilations_and_gates(settings: dict[str, int], expected: int) -> None:
     torch.manual_seed(0)
@@ -125,10 +125,10 @@ def test_fourier_embedding_is_that_of_the_paper() -> None:
     places = torch.tensor([[0.1, 0.7]], dtype=torch.float64)
     found = fourier_embedding(places, 32, 0.2)[0]
     assert len(found) == 2048
-    for k, l in ((0, 0), (3, 5), (31, 2)):
-        phase = 2 * pi * (k * 0.1 + l * 0.7) / 1.4
-        torch.testing.assert_close(found[32 * k + l].item(), np.cos(phase))
-        torch.testing.assert_close(found[1024 + 32 * k + l].item(), np.sin(phase))
+    for across, along in ((0, 0), (3, 5), (31, 2)):
+        phase = 2 * pi * (across * 0.1 + along * 0.7) / 1.4
+        torch.testing.assert_close(found[32 * across + along].item(), np.cos(phase))
+        torch.testing.assert_close(found[1024 + 32 * across + along].item(), np.sin(phase))
 
 
 def reference_front_end(front_end: FourierAttention, group: SubjectBatch, positions: np.ndarray) -> Tensor:
@@ -335,7 +335,8 @@ def test_attention_equals_torchs_own() -> None:
 def test_attention_block_equals_torchs_layer(norm: str) -> None:
     torch.manual_seed(0)
     block = AttentionBlock(8, 2, hidden=12, norm=norm).eval()  # type: ignore[arg-type]
-    layer = nn.TransformerEncoderLayer(8, 2, 12, activation="gelu", batch_first=True, norm_first=norm == "before").eval()
+    first = norm == "before"
+    layer = nn.TransformerEncoderLayer(8, 2, 12, activation="gelu", batch_first=True, norm_first=first).eval()
     attention = block.attention
     layer.self_attn.in_proj_weight.data = torch.cat(
         [attention.query.weight, attention.key.weight, attention.value.weight]

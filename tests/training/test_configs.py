@@ -13,7 +13,8 @@ from neurodecode.training.recipes import check_recipes, count_recipe, read_card,
 
 CONFIGS = Path(str(files("neurodecode.configs")))
 OURS = ["linear", "projection_mlp", "residual_mlp", "ridge_start", "temporal_spatial"]
-PUBLISHED = ["atm", "benchetrit", "brainmagick", "neurobridge", "nice", "shallow_alignment", "ubp"]
+FITTED_BY_RETRIEVE = ["encoding", "ridge"]
+PUBLISHED = ["ascoli", "atm", "benchetrit", "brainmagick", "neurobridge", "nice", "shallow_alignment", "ubp"]
 STUDIES = sorted(path.stem for path in (CONFIGS / "study").glob("*.yaml"))
 
 
@@ -71,6 +72,14 @@ def test_recipes_have_the_size_of_their_reference(recipe: str) -> None:
         assert all(set(entry) == {"score", "protocol"} for entry in checked.card.published)
 
 
+@pytest.mark.parametrize("recipe", FITTED_BY_RETRIEVE)
+def test_recipes_without_a_network_say_what_fits_them(recipe: str) -> None:
+    (checked,) = check_recipes([recipe])
+    assert checked.to_plain()["command"] == "retrieve"
+    with pytest.raises(ConfigError, match=f"recipe {recipe} is fitted by `neurodecode retrieve`"):
+        run("fit", ["--config", str(CONFIGS / "recipe" / f"{recipe}.yaml")])
+
+
 def test_a_wrong_count_and_a_wrong_card_are_told(tmp_path: Path) -> None:
     source = CONFIGS / "recipe" / "ubp.yaml"
     card = read_card(source)
@@ -94,7 +103,7 @@ def test_every_study_composes(study: str, capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_lists_above_are_complete() -> None:
     found = {path.stem for path in (CONFIGS / "recipe").glob("*.yaml")}
-    assert found - {"openmoji_generator"} == {*OURS, *PUBLISHED}
-    assert set(recipe_files()) == {*OURS, *PUBLISHED}
+    assert found - {"openmoji_generator"} == {*OURS, *PUBLISHED, *FITTED_BY_RETRIEVE}
+    assert set(recipe_files()) == {*OURS, *PUBLISHED, *FITTED_BY_RETRIEVE}
     assert {path.stem for path in (CONFIGS / "size" / "small").glob("*.yaml")} == set(PUBLISHED)
     assert set(STUDIES) >= {"openmoji_eeg", "openmoji_meg", "openmoji_fmri"}
