@@ -115,7 +115,7 @@ class Gwilliams2022(SpeechStudy):
         bad = _called_bad(run.signals, names)
         if bad:
             flags.append("called bad by the channels table of some run, but kept: " + ", ".join(bad))
-        sensors = sensors_of(raw.copy().pick(names), float(raw.info["sfreq"]), self.window_rule.lag)
+        sensors = sensors_of(raw.copy().pick(names, verbose="error"), float(raw.info["sfreq"]), self.window_rule.lag)
         signals, sensors = stream_raw(
             raw, names, sensors, sfreq=sfreq, settings=self.preprocessing, store=store, where=run.signals
         )

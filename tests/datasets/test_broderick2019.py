@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,8 +211,6 @@ json_values = st.recursive(
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(json_values)
 def test_no_json_does_more_than_be_refused(content: object) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "align1.json"
         path.write_text(json.dumps({"words": content} if isinstance(content, list) else content))

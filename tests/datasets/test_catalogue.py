@@ -95,6 +95,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "openmoji_eeg": mini_simulation("eeg"),
     "openmoji_meg": mini_simulation("meg"),
     "openmoji_fmri": mini_simulation("fmri"),
+    "schoffelen2019": lambda root, pristine_eeg: write_miniature("schoffelen2019", root / "schoffelen2019"),
     "smni_visual": lambda root, pristine_eeg: write_miniature("smni_visual", root / "smni_visual"),
     "things_eeg2": lambda root, pristine_eeg: write_miniature("things_eeg2", root / "things_eeg2"),
     "things_meg": lambda root, pristine_eeg: write_miniature("things_meg", root / "things_meg"),
