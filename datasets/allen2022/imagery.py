@@ -1,21 +1,44 @@
 """NSD-Imagery: the subjects of the Natural Scenes Dataset see and imagine twelve pictures and six concepts."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import ConfigError, DataError, suggestion
 from neurodecode.core.recording import Block, Recording
+from neurodecode.core.sensors import Sensors
 from neurodecode.core.split import Split
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Study, StudyInfo
 from neurodecode.datasets.allen2022.betas import read_betas
-from neurodecode.datasets.allen2022.common import BLOCK, DENOISED, FITTED, check_voxels, subject_name, subject_number
-from neurodecode.datasets.allen2022.imagery_trials import SETS, read_targets, trial_table
+from neurodecode.datasets.allen2022.common import (
+    BLOCK,
+    DENOISED,
+    FITTED,
+    check_voxels,
+    subject_name,
+    subject_number,
+    unplaced_sensors,
+)
+from neurodecode.datasets.allen2022.imagery_mirage import (
+    CONDITIONS,
+    PICTURES,
+    Z_SCORED,
+    betas_of,
+    compare_trials,
+    find_subjects,
+    mirage_trials,
+    read_conditions,
+    read_mirage_betas,
+    stimulus_of,
+)
+from neurodecode.datasets.allen2022.imagery_trials import RUNS, SETS, read_targets, trial_table
 from neurodecode.datasets.allen2022.release import SPACES
 from neurodecode.datasets.allen2022.study import VOXELS
 from neurodecode.datasets.allen2022.voxels import GENERAL, read_sensors
@@ -23,8 +46,9 @@ from neurodecode.datasets.allen2022.voxels import GENERAL, read_sensors
 BETAS = ("nsdimagerybetas_fithrf_GLMdenoise_RR", "nsdimagerybetas_fithrf")
 FILES = ("betas_nsdimagery.hdf5", "betas_nsdimagery.nii.gz")
 EXPERIMENT = Path("nsddata/experiments/nsdimagery")
+BEHAVIOUR = Path("nsddata/bdata/nsdimagery")
 SESSION = "nsdimagery"
-TASKS = ("vision", "imagery")
+DIALECTS = ("release", "mirage")
 
 
 class NsdImagery(Study):
@@ -35,7 +59,10 @@ class NsdImagery(Study):
     Parameters
     ----------
     root : Path
-        Folder with ``nsddata`` and ``nsddata_betas``.
+        Folder with ``nsddata`` and ``nsddata_betas``, or with ``preprocessed_data`` and ``nsddata_stimuli``.
+    dialect : str, optional
+        ``release``, or ``mirage`` for the tensors of MIRAGE, which were z-scored and are flagged; by default what lies
+        there, the release first.
     betas : str
         ``nsdimagerybetas_fithrf_GLMdenoise_RR`` or ``nsdimagerybetas_fithrf``.
     space : str
@@ -62,11 +89,18 @@ class NsdImagery(Study):
     own_splits = ("vision_to_imagery", "test_imagery", "test_vision")
 
     def __init__(
-        self, root: Path, *, betas: str = BETAS[0], space: str = SPACES[0], mask: str = GENERAL, sets: str = "AB"
+        self,
+        root: Path,
+        *,
+        dialect: str | None = None,
+        betas: str = BETAS[0],
+        space: str = SPACES[0],
+        mask: str = GENERAL,
+        sets: str = "AB",
     ) -> None:
         super().__init__(root)
-        for option, value, known in (("betas", betas, BETAS), ("space", space, SPACES)):
-            if value not in known:
+        for option, value, known in (("dialect", dialect, DIALECTS), ("betas", betas, BETAS), ("space", space, SPACES)):
+            if value is not None and value not in known:
                 raise ConfigError(
                     f"{option}: got {value!r}, expected one of {', '.join(known)}{suggestion(str(value), known)}"
                 )
@@ -74,25 +108,35 @@ class NsdImagery(Study):
             raise ConfigError(f"mask: got {mask!r}, expected the name of a volume, such as {GENERAL}")
         if not sets or set(sets) - set(SETS) or len(set(sets)) != len(sets):
             raise ConfigError(f"sets: got {sets!r}, expected some of the letters {''.join(SETS)}, each once")
+        there = _dialects(root)
+        self.dialect = dialect or (there[0] if there else DIALECTS[0])
+        if self.dialect == "mirage" and (betas, space, mask) != (BETAS[0], SPACES[0], GENERAL):
+            raise ConfigError(
+                "dialect mirage: betas, space and mask cannot be chosen, its files hold nsdgeneral at 1.8 mm"
+            )
         self.betas, self.space, self.mask, self.sets = betas, space, mask, "".join(sorted(sets))
 
     @classmethod
     def find(cls, data_root: Path) -> Path | None:
         """Give the first folder with betas and behaviour of this experiment, by names only."""
         for folder in (*(data_root / place for place in cls.places), data_root):
-            found = next(folder.glob("nsddata_betas/ppdata/subj*/func*/nsdimagerybetas_*/betas_nsdimagery.*"), None)
-            if found is not None and (folder / "nsddata" / "bdata" / "nsdimagery").is_dir():
+            if _dialects(folder):
                 return folder
         return None
 
     @classmethod
     def looked_for(cls, data_root: Path) -> list[Path]:
         """List the first files that are needed."""
-        name = f"nsddata_betas/ppdata/subj01/{SPACES[0]}/{BETAS[0]}/{FILES[0]}"
-        return [data_root / place / name for place in (*cls.places, ".")]
+        names = (
+            f"nsddata_betas/ppdata/subj01/{SPACES[0]}/{BETAS[0]}/{FILES[0]}",
+            "preprocessed_data/subject1/nsd_imagery.pt",
+        )
+        return [data_root / place / name for place in (*cls.places, ".") for name in names]
 
     def _files(self) -> dict[str, Path]:
         """Find the betas of each subject; HDF5 where there are both."""
+        if self.dialect == "mirage":
+            return {subject_name(number): betas_of(self.root, number) for number in find_subjects(self.root)}
         found = {}
         for folder in sorted((self.root / "nsddata_betas" / "ppdata").glob("subj*")):
             number = subject_number(folder.name)
@@ -108,6 +152,8 @@ class NsdImagery(Study):
 
     def stimuli(self) -> Stimuli:
         """List the targets of the chosen sets; those of the complex set are pictures of `nsd`, column `nsd` from 0."""
+        if self.dialect == "mirage":
+            return Stimuli(self._mirage_stimuli(), self.root)
         rows = []
         for letter in self.sets:
             for target in read_targets(self.root / EXPERIMENT, letter).values():
@@ -129,20 +175,36 @@ class NsdImagery(Study):
                 )
         return Stimuli(pd.DataFrame(rows), self.root)
 
+    def _mirage_stimuli(self) -> pd.DataFrame:
+        targets = read_conditions(self.root / CONDITIONS)[2]
+        if not (self.root / PICTURES).is_file():
+            raise DataError(f"{self.root / PICTURES}: the pictures of the targets are missing")
+        rows = []
+        for code, number in sorted(targets.items(), key=lambda item: item[1]):
+            stimulus = stimulus_of(number)
+            letter = stimulus[-2]
+            if letter in self.sets:
+                pictured = letter != "C"
+                path = f"{PICTURES.as_posix()}#{number}" if pictured else ""
+                rows.append((stimulus, "image" if pictured else "word", path, "", "", SETS[letter], code, -1))
+        return pd.DataFrame(rows, columns=["stimulus", "kind", "path", "concept", "text", "set", "code", "nsd"])
+
     def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         """Read one subject; `sfreq` has no meaning for betas."""
         files = self._files()
         if subject not in files:
             raise DataError(f"subject: got {subject!r}, expected one of {', '.join(files) or 'none'} ({self.root})")
-        number = int(subject[-2:])
-        trials = trial_table(self.root, number)
-        place = self.root / "nsddata" / "ppdata" / f"subj{number:02d}" / self.space
-        labels = self.root / "nsddata" / "freesurfer" / f"subj{number:02d}" / "label"
-        inside, sensors = read_sensors(place, labels, self.mask)
-        if (self.mask, self.space) == (GENERAL, SPACES[0]):
-            check_voxels(len(sensors), number, self.info.expected, place)
-        signals = (store or ArrayStore()).empty((int(trials.attrs["n_betas"]), len(sensors), 1))
-        read_betas(files[subject], inside, signals)
+        number, store = int(subject[-2:]), store or ArrayStore()
+        if self.dialect == "mirage":
+            trials, signals, sensors = self._read_mirage(number, files[subject], store)
+            flags: tuple[str, ...] = (FITTED, Z_SCORED)
+        else:
+            trials = trial_table(self.root, number)
+            inside, sensors = self._sensors(number)
+            check_voxels(len(sensors), number, self._expected(), files[subject])
+            signals = store.empty((int(trials.attrs["n_betas"]), len(sensors), 1))
+            read_betas(files[subject], inside, signals)
+            flags = (FITTED, DENOISED) if "GLMdenoise" in self.betas else (FITTED,)
         chosen = trials[trials["set"].isin([SETS[letter] for letter in self.sets])].reset_index(drop=True)
         windows = pd.DataFrame(
             {
@@ -160,9 +222,34 @@ class NsdImagery(Study):
                 "cue": chosen["cue"],
             }
         )
-        flags = (FITTED, DENOISED) if "GLMdenoise" in self.betas else (FITTED,)
         block = Block(BLOCK, signals, sensors)
         return Recording(subject, "fmri", {BLOCK: block}, windows, self.info.simulated, flags)
+
+    def _expected(self) -> Mapping[str, int]:
+        """Give the counts that hold for what is read."""
+        return self.info.expected if (self.mask, self.space) == (GENERAL, SPACES[0]) else {}
+
+    def _sensors(self, number: int) -> tuple[NDArray[np.bool_], Sensors]:
+        place = self.root / "nsddata" / "ppdata" / f"subj{number:02d}" / self.space
+        labels = self.root / "nsddata" / "freesurfer" / f"subj{number:02d}" / "label"
+        return read_sensors(place, labels, self.mask)
+
+    def _read_mirage(
+        self, number: int, path: Path, store: ArrayStore
+    ) -> tuple[pd.DataFrame, NDArray[np.float32], Sensors]:
+        """Read tensors; voxels get their places where the mask lies there too, trials a second proof from behaviour."""
+        trials = mirage_trials(self.root / CONDITIONS)
+        if (self.root / BEHAVIOUR / f"nsdimagery_subj{number:02d}_{RUNS[0]}.tsv").is_file():
+            compare_trials(trials, self.root / CONDITIONS, trial_table(self.root, number))
+        signals = read_mirage_betas(path, int(trials.attrs["n_betas"]), store)
+        check_voxels(signals.shape[1], number, self._expected(), path)
+        mask = self.root / "nsddata" / "ppdata" / f"subj{number:02d}" / self.space / "roi" / f"{self.mask}.nii.gz"
+        if not mask.is_file():
+            return trials, signals, unplaced_sensors(signals.shape[1])
+        sensors = replace(self._sensors(number)[1], unit="z")
+        if len(sensors) != signals.shape[1]:
+            raise DataError(f"{path}: {signals.shape[1]} voxels, expected {len(sensors)} as in {mask.name}")
+        return trials, signals, sensors
 
     def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
         """Train on vision, validate on the first and test on the second runs of imagery."""
@@ -194,12 +281,21 @@ class NsdImagery(Study):
         """Describe what is read; no scaling is done."""
         return {
             "reader": "nsd_imagery",
+            "dialect": self.dialect,
             "betas": self.betas,
             "space": self.space,
             "mask": self.mask,
             "sets": self.sets,
-            "scaling": "percent signal change, not z-scored",
+            "scaling": "z-scored by run" if self.dialect == "mirage" else "percent signal change, not z-scored",
         }
+
+
+def _dialects(root: Path) -> list[str]:
+    """List the dialects that lie in a folder, by names only."""
+    betas = next(root.glob("nsddata_betas/ppdata/subj*/func*/nsdimagerybetas_*/betas_nsdimagery.*"), None)
+    released = betas is not None and (root / BEHAVIOUR).is_dir()
+    mirage = (root / CONDITIONS).is_file() and bool(find_subjects(root))
+    return [name for name, there in zip(DIALECTS, (released, mirage), strict=True) if there]
 
 
 _RULES = {

@@ -16,7 +16,7 @@ from neurodecode.datasets.miniatures.allen2022_plan import SESSIONS, VOXELS, Pla
 from neurodecode.datasets.miniatures.planted import picture_of
 
 STUDY = "nsd_imagery"
-LAYOUTS = ("hdf5", "nifti")
+LAYOUTS = ("hdf5", "nifti", "mirage")
 BETAS = "nsdimagerybetas_fithrf_GLMdenoise_RR"
 RUNS = ("visA", "attA", "imgA_1", "visB", "attB", "imgB_1", "visC", "attC", "imgC_1", "imgA_2", "imgB_2", "imgC_2")
 CODES = {"A": "ABCDEF", "B": "GHIJKL", "C": "MNOPQR"}
@@ -39,6 +39,9 @@ def write(root: Path, *, layout: str, seed: int) -> None:
     """
     plan = make_plan(seed)
     order = draw_order(seed)
+    if layout == "mirage":
+        _write_mirage(root, plan, order)
+        return
     write_targets(root / "nsddata" / "experiments" / "nsdimagery", order)
     for subject in SESSIONS:
         write_masks(root, plan, subject)
@@ -53,6 +56,37 @@ def write(root: Path, *, layout: str, seed: int) -> None:
             behaviour(order, run, subject).to_csv(
                 place / f"nsdimagery_subj{subject:02d}_{run}.tsv", sep="\t", index=False
             )
+
+
+def _write_mirage(root: Path, plan: Plan, order: dict[str, NDArray[np.int64]]) -> None:
+    """Write the pickle of conditions, z-scored betas and pictures, the last two as tensors."""
+    import pickle
+
+    import torch
+
+    stimuli = root / "nsddata_stimuli" / "stimuli"
+    stimuli.mkdir(parents=True)
+    repeats = [2 if run.startswith("att") else 1 for run in RUNS]
+    letters = [np.repeat(np.array(list(CODES[run[3]]))[order[run]], n) for run, n in zip(RUNS, repeats, strict=True)]
+    pictures = np.stack([np.asarray(picture_of(f"imagery-{name}{i + 1}")) for name in "ABC" for i in range(6)])
+    conditions = {
+        "exps": np.repeat(RUNS, [N_TRIALS * n for n in repeats]),
+        "cues": np.concatenate(letters),
+        "image_map": {letter: number for number, letter in enumerate("".join(CODES.values()))},
+        "image_data": pictures,
+    }
+    with (stimuli / "nsdimagery_stimuli.pkl3").open("wb") as file:
+        pickle.dump(conditions, file, protocol=4)
+    large = np.repeat(np.repeat(pictures, 9, axis=1), 9, axis=2)[:, :425, :425].transpose(0, 3, 1, 2) / np.float32(255)
+    torch.save(torch.from_numpy(np.ascontiguousarray(large, dtype=np.float32)), stimuli / "imagery_stimuli_18.pt")
+    for subject in SESSIONS:
+        betas = imagery_betas(plan, order, subject) / np.float32(300)
+        for run in RUNS:
+            rows = conditions["exps"] == run
+            betas[rows] = (betas[rows] - betas[rows].mean(axis=0)) / (betas[rows].std(axis=0, ddof=1) + 1e-6)
+        folder = root / "preprocessed_data" / f"subject{subject}"
+        folder.mkdir(parents=True)
+        torch.save(torch.from_numpy(betas), folder / "nsd_imagery.pt")
 
 
 def stimulus(run: str, target: int) -> str:

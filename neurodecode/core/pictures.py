@@ -1,8 +1,8 @@
-"""Pictures by reference: a file of its own, or a place within an HDF5 file or a tar archive.
+"""Pictures by reference: a file of its own, or a place within an HDF5 file, a tensor of torch or a tar archive.
 
-``set/cat.png`` is a file, ``stimuli.hdf5#imgBrick/12`` is the thirteenth entry of a dataset, ``shard.tar#cat.jpg`` is a
-member of an archive. Data sets with tens of thousands of pictures come in such containers, and copying them out would
-take the same space again.
+``set/cat.png`` is a file, ``stimuli.hdf5#imgBrick/12`` is the thirteenth entry of a dataset, ``stimuli.pt#12`` that of
+a tensor, and ``shard.tar#cat.jpg`` is a member of an archive. Data sets with tens of thousands of pictures come in such
+containers, and copying them out would take the same space again.
 """
 
 import hashlib
@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import sha256_of_file
 from neurodecode.core.tar_files import index_tar
+from neurodecode.core.tensors import open_tensor
 
 if TYPE_CHECKING:
     from PIL import Image
 
 HDF5 = (".hdf5", ".h5")
 TAR = (".tar",)
+TORCH = (".pt",)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -30,7 +32,7 @@ def split_reference(reference: str) -> tuple[str, str]:
     Parameters
     ----------
     reference : str
-        A path, or a path to an HDF5 file or tar archive, ``#`` and a place.
+        A path, or a path to an HDF5 file, tensor or tar archive, ``#`` and a place.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def split_reference(reference: str) -> tuple[str, str]:
     ('set/cat#2.png', '')
     """
     path, mark, place = reference.partition("#")
-    return (path, place) if mark and path.lower().endswith((*HDF5, *TAR)) else (reference, "")
+    return (path, place) if mark and path.lower().endswith((*HDF5, *TAR, *TORCH)) else (reference, "")
 
 
 def read_picture(root: Path, reference: str) -> "Image.Image":
@@ -58,8 +60,8 @@ def read_picture(root: Path, reference: str) -> "Image.Image":
     root : Path
         The folder that the reference is relative to.
     reference : str
-        See `split_reference`. A dataset holds pictures as uint8 ``(n, height, width, 3)``, or as numbers from 0 to 1
-        ``(n, 3, height, width)``.
+        See `split_reference`. A dataset or tensor holds pictures as uint8 ``(n, height, width, 3)`` or
+        ``(n, 3, height, width)``, or as numbers from 0 to 1 of the second shape.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def as_pixels(values: NDArray[Any], *, where: str) -> NDArray[np.uint8]:
     Parameters
     ----------
     values : ndarray
-        uint8 ``(height, width, 3)``, or floating ``(3, height, width)`` from 0 to 1.
+        uint8 ``(height, width, 3)`` or ``(3, height, width)``, or floating ``(3, height, width)`` from 0 to 1.
     where : str
         How messages name it.
 
@@ -142,6 +144,8 @@ def as_pixels(values: NDArray[Any], *, where: str) -> NDArray[np.uint8]:
     """
     if values.dtype == np.uint8 and values.ndim == 3 and values.shape[2] == 3:
         return values
+    if values.dtype == np.uint8 and values.ndim == 3 and values.shape[0] == 3:
+        return np.ascontiguousarray(values.transpose(1, 2, 0))
     if values.dtype.kind == "f" and values.ndim == 3 and values.shape[0] == 3:
         low, high = float(values.min()), float(values.max())
         if 0 <= low and high <= 1:  # false for NaN
@@ -161,6 +165,18 @@ def _member(path: Path, name: str) -> bytes:
 
 
 def _entry(path: Path, place: str) -> NDArray[Any]:
+    return _tensor(path, place) if path.name.lower().endswith(TORCH) else _dataset(path, place)
+
+
+def _tensor(path: Path, index: str) -> NDArray[Any]:
+    content = open_tensor(path)
+    if content.ndim != 4 or not index.isdecimal() or int(index) >= len(content):
+        raise DataError(f"{path}: no picture {index} in a tensor of shape {tuple(content.shape)}")
+    values: NDArray[Any] = content[int(index)].numpy()
+    return values
+
+
+def _dataset(path: Path, place: str) -> NDArray[Any]:
     import h5py
 
     name, _, index = place.rpartition("/")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 import tarfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from neurodecode.core.errors import DataError
@@ -36,8 +38,11 @@ def folder(tmp_path: Path) -> Path:
     with h5py.File(tmp_path / "stimuli.hdf5", "w") as file:
         file["imgBrick"] = PIXELS
         file["images"] = (PIXELS.transpose(0, 3, 1, 2) / 255).astype(np.float16)
+        file["planes"] = PIXELS.transpose(0, 3, 1, 2)
         file["labels"] = np.arange(3)
         file.create_group("group")
+    torch.save(torch.from_numpy(PIXELS.transpose(0, 3, 1, 2).astype(np.float32) / 255), tmp_path / "stimuli.pt")
+    torch.save({"pictures": torch.zeros(2)}, tmp_path / "other.pt")
     with tarfile.open(tmp_path / "shard.tar", "w") as archive:
         for index, pixels in enumerate(PIXELS):
             add(archive, f"sample{index}.png", png(pixels))
@@ -46,7 +51,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("reference", ["stimuli.hdf5#imgBrick/{}", "stimuli.hdf5#images/{}", "shard.tar#sample{}.png"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "stimuli.hdf5#imgBrick/{}",
+        "stimuli.hdf5#images/{}",
+        "stimuli.hdf5#planes/{}",
+        "stimuli.pt#{}",
+        "shard.tar#sample{}.png",
+    ],
+)
 def test_containers_hold_the_same_pictures(folder: Path, reference: str) -> None:
     for index in (2, 0, 1):
         picture = read_picture(folder, reference.format(index))
@@ -75,11 +89,14 @@ def test_a_stimulus_may_lie_in_a_container(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("stimuli.hdf5#brick/0", r"stimuli\.hdf5: no dataset 'brick', it has group, images, imgBrick, labels"),
+        ("stimuli.hdf5#brick/0", r"stimuli\.hdf5: no dataset 'brick', it has group, images, imgBrick, labels, planes"),
         ("stimuli.hdf5#group/0", "no dataset 'group'"),
         ("stimuli.hdf5#imgBrick/3", r"no picture 3 in 'imgBrick' of shape \(3, 6, 8, 3\)"),
         ("stimuli.hdf5#imgBrick/-1", "no picture -1 in 'imgBrick'"),
         ("stimuli.hdf5#labels/0", r"no picture 0 in 'labels' of shape \(3,\)"),
+        ("stimuli.pt#3", r"stimuli\.pt: no picture 3 in a tensor of shape \(3, 3, 6, 8\)"),
+        ("other.pt#0", r"other\.pt: holds dict, expected a tensor"),
+        ("no.pt#0", r"no\.pt: no such file"),
         ("one.hdf5#imgBrick/0", r"one\.hdf5: no such file"),
         ("shard.tar#other.png", r"shard\.tar: no member 'other\.png' among 4"),
         ("shard.tar#broken.jpg", r"shard\.tar: member 'broken\.jpg': not readable as a picture"),
@@ -101,6 +118,9 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
         as_pixels(np.full((3, 2, 2), np.nan, np.float16), where="x")
     with pytest.raises(DataError, match=r"x: int64 of shape \(2, 2\), expected uint8"):
         as_pixels(np.zeros((2, 2), dtype=np.int64), where="x")
+    (tmp_path / "a.pt").write_bytes(pickle.dumps(print))
+    with pytest.raises(DataError, match=r"a\.pt: not readable as a tensor"):
+        read_picture(tmp_path, "a.pt#0")
     (tmp_path / "a.hdf5").write_bytes(b"\x89HDF\r\n\x1a\n cut")
     with pytest.raises(DataError, match=r"a\.hdf5: not readable as a whole HDF5 file"):
         read_picture(tmp_path, "a.hdf5#imgBrick/0")

@@ -1,5 +1,7 @@
 """NSD-Imagery: both files from one planted signal, proven order, decoders of the main experiment, and bad input."""
 
+import os
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.io import loadmat, savemat
 
 from neurodecode.core.errors import ConfigError, DataError
@@ -30,7 +33,7 @@ FOLDER = Path("nsddata_betas/ppdata/subj01/func1pt8mm") / BETAS
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both layouts; not to be changed."""
+    """Every layout; not to be changed."""
     root = tmp_path_factory.mktemp("imagery")
     for layout in LAYOUTS:
         write_miniature("nsd_imagery", root / layout, layout=layout)
@@ -39,7 +42,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedStudy]:
-    """The cache of both layouts."""
+    """The cache of every layout."""
     root = tmp_path_factory.mktemp("caches")
     return {layout: prepare_study(open_study("nsd_imagery", pristine / layout), root / layout) for layout in LAYOUTS}
 
@@ -52,7 +55,7 @@ def root(pristine: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("subject", ["sub-01", "sub-02"])
 def test_both_files_give_the_planted_trials(prepared: dict[str, PreparedStudy], subject: str) -> None:
-    first, second = (prepared[layout].recording(subject) for layout in LAYOUTS)
+    first, second = (prepared[layout].recording(subject) for layout in ("hdf5", "nifti"))
     pd.testing.assert_frame_equal(first.windows, second.windows)
     rows = np.arange(len(first.windows))
     np.testing.assert_array_equal(first.read(rows), second.read(rows))
@@ -261,3 +264,105 @@ def test_betas_of_another_length_are_named(root: Path) -> None:
     image = nibabel.Nifti1Image(values.T, np.eye(4))
     nibabel.save(image, root / FOLDER / "betas_nsdimagery.nii.gz")
     assert len(open_study("nsd_imagery", root).load("sub-01").windows) == 288
+
+
+MIRAGE = Path("nsddata_stimuli/stimuli/nsdimagery_stimuli.pkl3")
+TENSOR = Path("preprocessed_data/subject1/nsd_imagery.pt")
+
+
+@pytest.fixture
+def mirage(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of the tensors that a test may damage."""
+    return Path(shutil.copytree(pristine / "mirage", tmp_path / "mirage"))
+
+
+@pytest.mark.parametrize("subject", ["sub-01", "sub-02"])
+def test_mirage_gives_the_same_trials_and_signals(prepared: dict[str, PreparedStudy], subject: str) -> None:
+    released, mirage = prepared["hdf5"].recording(subject), prepared["mirage"].recording(subject)
+    known = [column for column in released.windows if column not in ("onset", "cue")]
+    pd.testing.assert_frame_equal(mirage.windows[known], released.windows[known])
+    imagery = (mirage.windows["task"] == "imagery").to_numpy()
+    assert (mirage.windows["cue"][imagery] == released.windows["cue"][imagery]).all()
+    values = released.read(np.arange(len(imagery)))[:, :, 0].astype(np.float64)
+    expected = np.empty_like(values)
+    for rows in released.windows.groupby("run").indices.values():
+        expected[rows] = (values[rows] - values[rows].mean(axis=0)) / values[rows].std(axis=0, ddof=1)
+    np.testing.assert_allclose(mirage.read(np.arange(len(imagery)))[:, :, 0], expected, atol=1e-4)
+    assert any("z-scored within each run over all its trials" in flag for flag in mirage.flags)
+    assert prepared["mirage"].stimuli.names == prepared["hdf5"].stimuli.names
+    for name in prepared["mirage"].stimuli.names[::5]:
+        pixels = np.asarray(prepared["mirage"].stimuli.picture(name))
+        assert pixels.shape == (425, 425, 3)
+        np.testing.assert_array_equal(pixels[10, 10], np.asarray(picture_of(name, size=48))[1, 1])
+
+
+def test_mirage_is_held_against_the_release(mirage: Path, pristine: Path) -> None:
+    for place in ("nsddata/bdata", "nsddata/experiments", "nsddata/ppdata"):
+        shutil.copytree(pristine / "hdf5" / place, mirage / place)
+    recording = open_study("nsd_imagery", mirage).load("sub-01")
+    released = open_study("nsd_imagery", pristine / "hdf5").load("sub-01")
+    # With the mask beside them the voxels have their places.
+    assert recording.sensors.names == released.sensors.names
+    assert recording.sensors.unit == "z"
+    content = pickle.loads((mirage / MIRAGE).read_bytes())
+    content["cues"] = np.where(content["cues"] == "A", "B", np.where(content["cues"] == "B", "A", content["cues"]))
+    (mirage / MIRAGE).write_bytes(pickle.dumps(content, protocol=4))
+    message = r"nsdimagery_stimuli\.pkl3: beta \d+ \(visA\) is imagery-A\d, expected imagery-A\d as in the released"
+    with pytest.raises(DataError, match=message):
+        open_study("nsd_imagery", mirage).load("sub-01")
+    with pytest.raises(ConfigError, match="dialect mirage: betas, space and mask cannot be chosen"):
+        open_study("nsd_imagery", mirage, {"mask": "brainmask"})
+
+
+class Hostile:
+    """Would run a command if it were unpickled freely."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("exit 1",)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: {**c, "extra": Hostile()},
+            r"nsdimagery_stimuli\.pkl3: holds .*only arrays, numbers",
+        ),
+        (lambda c: {k: v for k, v in c.items() if k != "cues"}, r"'cues' is missing, got exps, image_map, image_data"),
+        (lambda c: {**c, "cues": c["cues"][1:]}, r"719 cues, expected 720 as in exps"),
+        (lambda c: {**c, "exps": c["exps"][::-1].copy()}, r"run 1 in exps is 'imgC_2', expected 'visA'"),
+        (lambda c: {**c, "exps": np.arange(720)}, r"exps is int64 of shape \(720,\), expected a list of texts"),
+        (lambda c: {**c, "cues": np.roll(c["cues"], 1)}, r"of visA is of 'R', which is no target of set A"),
+        (lambda c: {**c, "image_map": {"A": 1}}, r"image_map is no dictionary from letters to the numbers 0 to 17"),
+        (
+            lambda c: {**c, "cues": np.where(c["cues"] == "B", "A", c["cues"])},
+            r"32 trials of imagery with imagery-A1",
+        ),
+        (lambda c: [c], r"holds list, expected a dictionary"),
+    ],
+)
+def test_wrong_conditions_are_named(mirage: Path, change: Callable[[Any], Any], message: str) -> None:
+    content = pickle.loads((mirage / MIRAGE).read_bytes())
+    (mirage / MIRAGE).write_bytes(pickle.dumps(change(content), protocol=4))
+    with pytest.raises(DataError, match=message):
+        open_study("nsd_imagery", mirage).load("sub-01")
+
+
+def test_wrong_tensors_are_named(mirage: Path) -> None:
+    def refuses(message: str) -> None:
+        with pytest.raises(DataError, match=message):
+            open_study("nsd_imagery", mirage).load("sub-01")
+
+    values = torch.load(mirage / TENSOR, weights_only=True)
+    torch.save(values[:576], mirage / TENSOR)
+    refuses(r"nsd_imagery\.pt: holds torch.float32 of shape \(576, 60\), expected floats \(720, voxels\)")
+    values[5, 7] = float("nan")
+    torch.save(values, mirage / TENSOR)
+    refuses(r"nsd_imagery\.pt: beta 5 is not finite")
+    torch.save({"betas": values}, mirage / TENSOR)
+    refuses(r"nsd_imagery\.pt: holds dict, expected a tensor")
+    (mirage / TENSOR).write_bytes((mirage / TENSOR).read_bytes()[:5000])
+    refuses(r"nsd_imagery\.pt: not readable as a tensor")
+    (mirage / "nsddata_stimuli/stimuli/imagery_stimuli_18.pt").unlink()
+    with pytest.raises(DataError, match=r"imagery_stimuli_18\.pt: the pictures of the targets are missing"):
+        open_study("nsd_imagery", mirage).stimuli()
