@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import filecmp
 import hashlib
 import json
 import os
@@ -91,7 +92,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        Where to write. On an exception, Ctrl-C included, it is removed and `path` stays as it was.
+        Where to write. On an exception, Ctrl-C included, it is removed and `path` stays as it was. It also stays as it
+        was if it holds the very same bytes already: caches look at the time of a source's last change.
 
     Examples
     --------
@@ -110,8 +112,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        if not (path.is_file() and filecmp.cmp(temporary, path, shallow=False)):
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
     except OSError as error:
         if is_disk_full(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path)) from error

@@ -82,6 +82,21 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path: Path, error
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
+def test_a_file_with_the_same_bytes_is_left_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "README"
+
+    def write(text: str) -> tuple[int, int]:
+        with atomic_path(target) as temporary:
+            temporary.write_text(text)
+        assert [path.name for path in tmp_path.iterdir()] == ["README"]
+        return target.stat().st_ino, target.stat().st_mtime_ns
+
+    first = write("one")
+    assert write("one") == first
+    assert write("two") != first
+    assert target.read_text() == "two"
+
+
 def test_an_exception_leaves_no_folder(tmp_path: Path) -> None:
     def write() -> None:
         with atomic_folder(tmp_path / "sub-01") as temporary:

@@ -156,6 +156,17 @@ def test_damaged_truth_is_one_clear_error(eeg: Path, tmp_path: Path, damage: str
         load_truth(tmp_path, "sub-01")
 
 
+def test_a_finished_study_is_left_as_it_is(tmp_path: Path) -> None:
+    def state() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+    simulate(tmp_path / "study")
+    before = {name: time for name, time in state().items() if not name.endswith(".lock")}
+    simulate(tmp_path / "study")
+    # A cache that was made from it looks at times of change: nothing may be written again.
+    assert {name: time for name, time in state().items() if not name.endswith(".lock")} == before
+
+
 def test_the_same_seed_writes_the_same_signals(eeg: Path, tmp_path: Path) -> None:
     again, other = simulate(tmp_path / "again"), simulate(tmp_path / "other", seed=1)
     name = "sub-01/eeg/sub-01_task-pictures_run-01_eeg.eeg"
