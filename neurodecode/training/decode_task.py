@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from neurodecode.core.errors import ConfigError, MismatchError
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.encoders.brain.context import Context
+from neurodecode.encoders.brain.heads import RETRIEVAL
 from neurodecode.encoders.brain.outputs import EncoderOutput
 from neurodecode.evaluation.ranks import ranks_from_scores
 from neurodecode.training.batches import Batch
 from neurodecode.training.data_module import BrainDataModule
-from neurodecode.training.objectives import RETRIEVAL, Objective, ObjectiveSum, side_by_side
+from neurodecode.training.objectives import Objective, ObjectiveSum, side_by_side
 from neurodecode.training.preparation import Preparation, require_same_interface, subject_sensors
 from neurodecode.training.presets import preset
 from neurodecode.training.task import OptimizerFactory, Schedule, Task
