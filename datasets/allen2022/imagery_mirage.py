@@ -1,6 +1,7 @@
 """NSD-Imagery as MIRAGE and its relatives hold it: a pickle of conditions, tensors of betas and of pictures."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
@@ -133,8 +134,7 @@ def mirage_trials(path: Path) -> pd.DataFrame:
     table["cue"] = table["cue"].where(table["task"] == "imagery", "")
     table["onset"] = 0.0
     table["repetition"] = table.groupby(["task", "stimulus"]).cumcount() + 1
-    counts = table.groupby(["task", "stimulus"]).size()
-    for (task, stimulus), count in counts.items():  # type: ignore[misc]
+    for (task, stimulus), count in Counter(zip(table["task"], table["stimulus"], strict=True)).items():
         if count != REPETITIONS[task]:
             raise DataError(f"{path}: {count} trials of {task} with {stimulus}, expected {REPETITIONS[task]}")
     table.attrs["n_betas"] = beta

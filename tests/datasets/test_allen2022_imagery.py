@@ -336,7 +336,7 @@ class Hostile:
         (lambda c: {**c, "image_map": {"A": 1}}, r"image_map is no dictionary from letters to the numbers 0 to 17"),
         (
             lambda c: {**c, "cues": np.where(c["cues"] == "B", "A", c["cues"])},
-            r"32 trials of imagery with imagery-A1",
+            r"16 trials of vision with imagery-A1, exp",
         ),
         (lambda c: [c], r"holds list, expected a dictionary"),
     ],
