@@ -171,11 +171,12 @@ class PickleReader(pickle._Unpickler):
         size = math.prod(shape) * dtype.itemsize
         if isinstance(data, _Payload):
             self.unread.discard(data.offset)
-            return _mapped(data, self.path, dtype, shape, order, size, self.scratch)
+            return _with_valid_text(_mapped(data, self.path, dtype, shape, order, size, self.scratch))
         content = data.encode("latin1") if isinstance(data, str) else bytes(data)
         if len(content) != size:
             raise Refused(f"an array of {len(content)} bytes where {dtype} of shape {shape} needs {size}")
-        return np.frombuffer(content, dtype=dtype, count=math.prod(shape)).reshape(shape, order=order)
+        array = np.frombuffer(content, dtype=dtype, count=math.prod(shape)).reshape(shape, order=order)
+        return _with_valid_text(array)
 
     def load_frame(self) -> None:
         """Pass over the length of a frame."""
@@ -188,7 +189,7 @@ class PickleReader(pickle._Unpickler):
         length = int.from_bytes(self.read(width), "little")
         if length < LAZY_BYTES:
             content = self.read(length)
-            self.append(content.decode("utf-8", "surrogatepass") if as_text else content)
+            self.append(content.decode("utf-8") if as_text else content)
             return
         if length > self.source.left():
             raise EOFError
@@ -247,6 +248,7 @@ _OWN: dict[bytes, Callable[[PickleReader], None]] = {
     pickle.BINBYTES8: lambda reader: reader.load_string(8, as_text=False),
     pickle.BYTEARRAY8: lambda reader: reader.load_string(8, as_text=False),
     pickle.BINSTRING: lambda reader: reader.load_string(4, as_text=False),
+    pickle.SHORT_BINUNICODE: lambda reader: reader.load_string(1, as_text=True),
     pickle.BINUNICODE: lambda reader: reader.load_string(4, as_text=True),
     pickle.BINUNICODE8: lambda reader: reader.load_string(8, as_text=True),
     pickle.GET: lambda reader: reader.load_from_memo(int(reader.readline())),
@@ -298,6 +300,15 @@ def _dtype_of(code: str, state: tuple[Any, ...]) -> "np.dtype[Any]":
     return dtype if state[1] == "|" else dtype.newbyteorder(state[1])
 
 
+def _with_valid_text(array: NDArray[Any]) -> NDArray[Any]:
+    """Refuse text that numpy would hold but nobody could read or write."""
+    if array.dtype.kind == "U":
+        numbers = np.ravel(array, order="K").view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+        if ((numbers > 0x10FFFF) | ((numbers >= 0xD800) & (numbers < 0xE000))).any():
+            raise Refused("an array of text with characters that do not exist")
+    return array
+
+
 def _mapped(
     data: _Payload,
     path: Path,
@@ -312,7 +323,7 @@ def _mapped(
         if data.length != size:
             raise Refused(f"an array of {data.length} bytes where {dtype} of shape {shape} needs {size}")
         return np.memmap(path, dtype=dtype, mode="r", offset=data.offset, shape=shape, order=order)
-    decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
+    decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as source, tempfile.TemporaryFile(dir=scratch) as copy:
         source.seek(data.offset)
         left = data.length

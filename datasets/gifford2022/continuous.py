@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError
 from neurodecode.datasets.gifford2022.channels import channel_rows
 from neurodecode.datasets.gifford2022.layout import Dialect
+from neurodecode.datasets.pickled_fields import field_of, number_field, text_field
 from neurodecode.datasets.restricted_pickle import read_pickle
 
 TARGET = 99999
+FASTEST_RATE = 1e5
 STIM_NAMES = ("stim", "STI101", "STI 014")
 PARTS = {"train": "training", "test": "test"}
 
@@ -127,12 +129,10 @@ def _stim_row(path: Path, names: list[str]) -> int:
 
 def _open_array(path: Path, session: str, part: str) -> Run:
     content = read_pickle(path)
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a {type(content).__name__}, expected a dictionary")
-    missing = [field for field in ("raw_eeg_data", "ch_names", "sfreq") if field not in content]
-    if missing:
-        raise DataError(f"{path}: the field {missing[0]!r} is missing, got {', '.join(map(str, content))}")
-    signals, names = content["raw_eeg_data"], [str(name) for name in content["ch_names"]]
+    signals, names = field_of(content, "raw_eeg_data", path), text_field(content, "ch_names", path)
+    sfreq = number_field(content, "sfreq", path)
+    if sfreq.size != 1 or not 0 < sfreq.item() < FASTEST_RATE:
+        raise DataError(f"{path}: the field 'sfreq' is {sfreq.tolist()}, expected a rate in Hz")
     if not isinstance(signals, np.ndarray) or signals.ndim != 2 or signals.dtype.kind != "f":
         raise DataError(f"{path}: 'raw_eeg_data' is not an array of channels and samples")
     stim = _stim_row(path, names)
@@ -142,7 +142,7 @@ def _open_array(path: Path, session: str, part: str) -> Run:
     def read(start: int, stop: int) -> NDArray[np.float64]:
         return np.asarray(signals[:, start:stop][rows], dtype=np.float64)
 
-    return Run(path, session, f"ses-{session}_{part}", read, signals.shape[1], float(content["sfreq"]), samples, codes)
+    return Run(path, session, f"ses-{session}_{part}", read, signals.shape[1], sfreq.item(), samples, codes)
 
 
 def _read_with(raw: Any, path: Path, names: list[str]) -> Callable[[int, int], NDArray[np.float64]]:

@@ -13,6 +13,7 @@ from neurodecode.core.errors import DataError
 from neurodecode.core.files import read_json
 from neurodecode.datasets.gifford2022.channels import channel_rows
 from neurodecode.datasets.gifford2022.layout import Dialect
+from neurodecode.datasets.pickled_fields import field_of, number_field, text_array, text_field
 from neurodecode.datasets.restricted_pickle import read_pickle
 
 FILES: dict[str, dict[str, str]] = {
@@ -107,14 +108,12 @@ def open_epochs(
         information = read_json(side)
         content = {
             "data": content,
-            "ch_names": _of(information, "ch_names", side),
-            "times": _of(information, "times", side),
+            "ch_names": field_of(information, "ch_names", side),
+            "times": field_of(information, "times", side),
         }
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a {type(content).__name__}, expected a dictionary of signals, names and times")
-    signals = _four_dimensions(path, _of(content, FIELDS[dialect], path), len(pictures))
-    rows = channel_rows(_of(content, "ch_names", path), signals.shape[2], where=str(path))
-    sfreq, tmin = sampling(np.asarray(_of(content, "times", path), dtype=np.float64), signals.shape[3], where=str(path))
+    signals = _four_dimensions(path, field_of(content, FIELDS[dialect], path), len(pictures))
+    rows = channel_rows(text_field(content, "ch_names", path), signals.shape[2], where=str(path))
+    sfreq, tmin = sampling(number_field(content, "times", path), signals.shape[3], where=str(path))
     if dialect == "C":
         _check_names(path, content, pictures)
     sessions = _sessions(path, content, signals.shape[:2]) if "session" in content else None
@@ -124,12 +123,6 @@ def open_epochs(
     if signals.dtype == np.float16:
         flags = (*flags, HALF)
     return Epochs(path, signals, rows, sfreq, tmin, sessions, "V" if volts else "a.u.", flags)
-
-
-def _of(content: Mapping[Any, Any], field: str, path: Path) -> Any:
-    if not isinstance(content, Mapping) or field not in content:
-        raise DataError(f"{path}: the field {field!r} is missing, got {', '.join(map(str, content))}")
-    return content[field]
 
 
 def _four_dimensions(path: Path, found: Any, n_pictures: int) -> NDArray[Any]:
@@ -199,8 +192,8 @@ def sampling(times: NDArray[np.float64], n_times: int, *, where: str) -> tuple[f
 
 def _check_names(path: Path, content: Mapping[Any, Any], pictures: pd.DataFrame) -> None:
     """Prove the order of dialect C: it names the picture of every trial."""
-    names = np.asarray(_of(content, "img", path))
-    if names.ndim not in (1, 2) or len(names) != len(pictures) or names.dtype.kind != "U":
+    names = text_array(content, "img", path)
+    if names.ndim not in (1, 2) or len(names) != len(pictures):
         raise DataError(f"{path}: 'img' has shape {names.shape}, expected a name for each of {len(pictures)} pictures")
     for row, expected in enumerate(pictures["stimulus"]):
         found = sorted({PurePosixPath(name.replace("\\", "/")).stem for name in np.unique(names[row]).tolist()})
@@ -209,7 +202,7 @@ def _check_names(path: Path, content: Mapping[Any, Any], pictures: pd.DataFrame)
 
 
 def _sessions(path: Path, content: Mapping[Any, Any], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    sessions = np.asarray(content["session"])
+    sessions = number_field(content, "session", path)
     if sessions.shape != shape or not np.isin(sessions, np.arange(100)).all():
         raise DataError(
             f"{path}: 'session' has shape {sessions.shape}, expected a session number for each of {shape} trials"

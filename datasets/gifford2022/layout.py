@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.datasets.pickled_fields import text_field
 from neurodecode.datasets.restricted_pickle import read_pickle
 
 Dialect = Literal["A", "B", "C", "D", "E", "F", "source"]
@@ -107,10 +108,7 @@ def dialect_of(place: Place) -> Dialect:
     if place.kind != "AB":
         return next(dialect for dialect in DIALECTS if dialect == place.kind)
     path = place.folder / place.subjects()[0] / MARKS["AB"]
-    content = read_pickle(path)
-    names = content.get("ch_names") if isinstance(content, dict) else None
-    if names is None:
-        raise DataError(f"{path}: the field 'ch_names' is missing, expected a dictionary with signals, names and times")
+    names = text_field(read_pickle(path), "ch_names", path)
     return "A" if len(names) <= CHANNELS_OF_A else "B"
 
 

@@ -1,15 +1,14 @@
 """The pictures of THINGS-EEG2: which number is which picture, proven against the folders."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.datasets.gifford2022.layout import METADATA, below, find_metadata
+from neurodecode.datasets.pickled_fields import text_field
 from neurodecode.datasets.restricted_pickle import read_pickle
 
 # How the folders of the two parts are called by the authors, and by others.
@@ -74,12 +73,10 @@ def read_metadata(root: Path) -> pd.DataFrame:
             f"{root / METADATA}: no such file, here or in folders below; it says which number is which picture"
         )
     content = read_pickle(path)
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a {type(content).__name__}, expected a dictionary of lists")
     tables = []
     for part in FOLDERS:
         fields = {
-            name: _texts(path, content, f"{part}_img_{name}") for name in ("concepts", "concepts_THINGS", "files")
+            name: text_field(content, f"{part}_img_{name}", path) for name in ("concepts", "concepts_THINGS", "files")
         }
         counts = {name: len(values) for name, values in fields.items()}
         if len(set(counts.values())) != 1:
@@ -114,19 +111,6 @@ def read_metadata(root: Path) -> pd.DataFrame:
 def _number(folder: str) -> int:
     found = re.match(r"\d{5}(?=_)", folder)
     return int(found[0]) if found else 0
-
-
-def _texts(path: Path, content: dict[Any, Any], field: str) -> list[str]:
-    if field not in content:
-        raise DataError(f"{path}: the field {field!r} is missing, got {', '.join(map(str, content))}")
-    values = content[field]
-    if (
-        not isinstance(values, Iterable)
-        or isinstance(values, str)
-        or not all(isinstance(value, str) for value in values)
-    ):
-        raise DataError(f"{path}: the field {field!r} is not a list of texts")
-    return [str(value) for value in values]
 
 
 def find_pictures(root: Path, metadata: pd.DataFrame) -> dict[str, str]:

@@ -16,6 +16,7 @@ from neurodecode.datasets.epochs_files import open_epochs
 from neurodecode.datasets.hebart2023.layout import Place
 from neurodecode.datasets.hebart2023.sensors import DROPPED, named_sensors, sensors_of_info
 from neurodecode.datasets.hebart2023.trials import REPETITIONS, zero_shot_rows
+from neurodecode.datasets.pickled_fields import field_of, number_field, text_array, text_field
 from neurodecode.datasets.restricted_pickle import read_pickle
 
 FILES = {
@@ -187,16 +188,16 @@ def open_derivative(
         content, normalization = _content(path, place, scratch)
         if normalization:
             flags[normalization] = None
-        signals, each = _three_dimensions(path, _of(content, FIELDS[place.dialect], path)), REPETITIONS
+        signals, each = _three_dimensions(path, field_of(content, FIELDS[place.dialect], path)), REPETITIONS
         rows = kept[kept["part"] == part]
         if len(signals) != len(rows):
             raise DataError(
                 f"{path}: {len(signals)} trials, expected {len(rows)} ({part} pictures of {attributes.name}, "
                 f"{'each once' if part == 'train' else f'each {each} times'})"
             )
-        times = np.asarray(_of(content, "times", path), dtype=np.float64)
+        times = number_field(content, "times", path)
         _check_times(path, times, signals.shape[2])
-        found = [str(name) for name in _of(content, "ch_names", path)]
+        found = text_field(content, "ch_names", path)
         if found and len(found) != signals.shape[1]:
             raise DataError(f"{path}: {signals.shape[1]} channels of signals but {len(found)} names in 'ch_names'")
         if arrays and (found != names or signals.shape[1:] != arrays[0].shape[1:]):
@@ -234,17 +235,15 @@ def _content(path: Path, place: Place, scratch: Path | None) -> tuple[Mapping[An
         if side is None:
             raise DataError(f"{path.parent / 'info.json'}: no such file, here or in {place.folder}; it says the times")
         said = read_json(side)
-        scaled = SCALED if str(_of(said, "normalization", side)).lower() == "zscore" else ""
-        return {"data": content, "ch_names": said.get("ch_names", []), "times": _of(said, "times", side)}, scaled
+        scaled = SCALED if str(field_of(said, "normalization", side)).lower() == "zscore" else ""
+        return {
+            "data": content,
+            "ch_names": said["ch_names"] if "ch_names" in said else [],
+            "times": field_of(said, "times", side),
+        }, scaled
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}, expected a dictionary of signals, names and times")
     return content, ""
-
-
-def _of(content: Mapping[Any, Any], field: str, path: Path) -> Any:
-    if not isinstance(content, Mapping) or field not in content:
-        raise DataError(f"{path}: the field {field!r} is missing, got {', '.join(map(str, content))}")
-    return content[field]
 
 
 def _three_dimensions(path: Path, signals: Any) -> NDArray[Any]:
@@ -266,9 +265,9 @@ def _check_times(path: Path, times: NDArray[np.float64], n_times: int) -> None:
 
 
 def _check_names(path: Path, content: Mapping[Any, Any], rows: pd.DataFrame, attributes: Path) -> None:
-    names = np.asarray(_of(content, "img", path))
+    names = text_array(content, "img", path)
     expected = rows["stimulus"].drop_duplicates().tolist()
-    if names.dtype.kind != "U" or names.ndim not in (1, 2) or names.size % len(expected):
+    if names.ndim not in (1, 2) or names.size % len(expected):
         raise DataError(f"{path}: 'img' has shape {names.shape}, expected a name for each of {len(expected)} pictures")
     for row, (found, name) in enumerate(zip(names.reshape(len(expected), -1).tolist(), expected, strict=True)):
         stems = sorted({PurePosixPath(text.replace("\\", "/")).stem for text in found})
@@ -285,6 +284,7 @@ def _scaling(folder: Path) -> tuple[float, float]:
     for name in ("mean", "std"):
         if name not in arrays or arrays[name].size != 1 or not np.isfinite(arrays[name]).all():
             raise DataError(f"{path}: the number {name!r} is missing, got {', '.join(arrays)}")
-    if float(arrays["std"]) <= 0:
-        raise DataError(f"{path}: 'std' is {float(arrays['std']):g}, expected more than 0")
-    return float(arrays["mean"]), float(arrays["std"])
+    mean, std = float(arrays["mean"].item()), float(arrays["std"].item())
+    if std <= 0:
+        raise DataError(f"{path}: 'std' is {std:g}, expected more than 0")
+    return mean, std

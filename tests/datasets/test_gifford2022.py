@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mne
 import numpy as np
@@ -24,7 +24,16 @@ from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.recording import group_by_stimulus
 from neurodecode.datasets.catalogue import open_study
 from neurodecode.datasets.gifford2022.channels import CHANNELS, POSTERIOR, channel_rows
-from neurodecode.datasets.gifford2022.epoched import HALF, TEST_WHITENED, TRAIN_SCALED, TRAIN_WHITENED, sampling
+from neurodecode.datasets.gifford2022.epoched import (
+    FIELDS,
+    FILES,
+    HALF,
+    TEST_WHITENED,
+    TRAIN_SCALED,
+    TRAIN_WHITENED,
+    open_epochs,
+    sampling,
+)
 from neurodecode.datasets.gifford2022.layout import DIALECTS
 from neurodecode.datasets.gifford2022.pictures import read_metadata
 from neurodecode.datasets.gifford2022.study import ThingsEEG2
@@ -493,3 +502,42 @@ def test_odd_times_and_names_are_data_errors(times: list[float], n_times: int, n
         pass
     with pytest.raises(DataError, match=r"^file: "):
         channel_rows(names, n_times, where="file")
+
+
+ODD = st.one_of(
+    st.none(),
+    st.integers(-3, 70),
+    st.floats(width=32),
+    st.text(max_size=3),
+    st.lists(st.one_of(st.text(max_size=3), st.floats(width=32), st.none()), max_size=4),
+    st.sampled_from([np.zeros(0), np.zeros((42, 4)), np.ones((6, 8, 17, 10), np.float16), np.full((36, 4, 3, 5), 2.0)]),
+    st.sampled_from([np.array(["a", "b"]), np.full((36, 4), "wok_05n"), np.array(3), np.array([{"a": 1}])]),
+)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(st.sampled_from(["B", "C", "D"]), st.sampled_from(["train", "test"]), st.data())
+def test_odd_fields_are_data_errors(
+    tmp_path_factory: pytest.TempPathFactory, dialect: Literal["B", "C", "D"], part: str, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "odd"
+    (folder / "sub-01").mkdir(parents=True, exist_ok=True)
+    names = [name for _, name in miniature.names_of(part)]
+    repetitions = 4 if part == "train" else 8
+    fields: dict[str, Any] = {
+        FIELDS[dialect]: np.random.default_rng(0).normal(size=(len(names), repetitions, 17, 10)),
+        "ch_names": list(POSTERIOR),
+        "times": np.arange(10) / 100,
+        "img": np.tile(np.array(names)[:, None], (1, repetitions)),
+        "session": np.zeros((len(names), repetitions)),
+    }
+    fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(ODD)
+    path = folder / "sub-01" / FILES[dialect][part]
+    path.write_bytes(pickle.dumps(fields, 4))
+    pictures = pd.DataFrame({"stimulus": names})
+    try:
+        epochs = open_epochs(folder, "sub-01", part, dialect, pictures)
+    except DataError as error:
+        assert str(error).startswith(str(path))  # noqa: PT017 - an odd field may not matter to this dialect
+    else:
+        assert epochs.signals.ndim == 4

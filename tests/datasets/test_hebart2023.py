@@ -19,9 +19,10 @@ from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.recording import group_by_stimulus
 from neurodecode.datasets.catalogue import open_study
-from neurodecode.datasets.hebart2023.epoched import HALF, SCALED, UNNAMED
+from neurodecode.datasets.hebart2023.epoched import FIELDS, FILES, HALF, SCALED, UNNAMED, open_derivative
+from neurodecode.datasets.hebart2023.layout import Dialect, Place
 from neurodecode.datasets.hebart2023.study import ThingsMEG
-from neurodecode.datasets.hebart2023.trials import read_attributes
+from neurodecode.datasets.hebart2023.trials import read_attributes, zero_shot_rows
 from neurodecode.datasets.miniatures import hebart2023 as miniature
 from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.miniatures.planted import code_of
@@ -442,3 +443,47 @@ def test_a_damaged_table_of_trials_is_a_data_error(
         read_attributes(path)
     except DataError as error:
         assert str(error).startswith(str(path))  # noqa: PT017 - a changed digit may still be a table
+
+
+ODD = st.one_of(
+    st.none(),
+    st.integers(-3, 70),
+    st.floats(width=32),
+    st.text(max_size=3),
+    st.lists(st.one_of(st.text(max_size=3), st.floats(width=32), st.none()), max_size=4),
+    st.sampled_from(
+        [np.zeros(0), np.zeros((72, 1, 4)), np.ones((6, 12, 1, 4, 10), np.float16), np.full((4, 1, 12, 4, 5), 2.0)]
+    ),
+    st.sampled_from([np.array(["a", "b"]), np.full(72, "wok_01s"), np.array(3), np.array([{"a": 1}])]),
+)
+DERIVATIVES: tuple[Dialect, ...] = ("atm", "ubp", "neurobridge")
+
+
+@settings(max_examples=120, derandomize=True, deadline=None)
+@given(st.sampled_from(DERIVATIVES), st.integers(0, 1), st.data())
+def test_odd_fields_are_data_errors(
+    tmp_path_factory: pytest.TempPathFactory, dialect: Dialect, which: int, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "odd"
+    (folder / "sub-01").mkdir(parents=True, exist_ok=True)
+    table = folder / "sample_attributes_P1.csv"
+    miniature.attributes(0).to_csv(table, index=False)
+    trials = read_attributes(table)
+    rows = zero_shot_rows(trials)
+    for index, part in enumerate(("train", "test")):
+        names = rows.loc[rows["part"] == part, "stimulus"]
+        fields: dict[str, Any] = {
+            FIELDS[dialect]: np.random.default_rng(0).normal(size=(len(names), 1, 4, 10)),
+            "ch_names": ["a", "b", "c", "d"],
+            "times": np.arange(10) / 200,
+            "img": names.unique().astype(str),
+        }
+        if index == which:
+            fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(ODD)
+        (folder / "sub-01" / FILES[dialect][index]).write_bytes(pickle.dumps(fields, 4))
+    try:
+        source = open_derivative(Place(folder, dialect), "sub-01", trials, table)
+    except DataError as error:
+        assert str(error).startswith(str(folder))  # noqa: PT017 - an odd field may not matter to this form
+    else:
+        assert len(source.trials) == 120

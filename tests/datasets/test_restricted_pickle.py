@@ -217,3 +217,20 @@ def test_changed_bytes(which: int, changes: list[tuple[float, int]]) -> None:
     for place, value in changes:
         content[PLACES[which][int(place * len(PLACES[which]))]] = value
     only_data_errors(bytes(content))
+
+
+def test_text_that_does_not_exist(tmp_path: Path) -> None:
+    path = tmp_path / "data.npy"
+    names = np.array(["ab", "cd"])
+    for protocol in (2, 4, 5):
+        whole = pickle.dumps(names, protocol)
+        assert whole.count(b"c\0\0\0") == 1
+        path.write_bytes(whole.replace(b"c\0\0\0", b"c\0\0\x20"))
+        with pytest.raises(DataError, match=r"data\.npy: holds an array of text with characters that do not exist"):
+            read_pickle(path)
+    path.write_bytes(b"\x80\x04\x8c\x03\xed\xa0\x80.")
+    with pytest.raises(DataError, match=r"data\.npy: not readable as a pickle \(UnicodeDecodeError"):
+        read_pickle(path)
+    large = np.array(["x" * 50] * 4000).reshape(4, 1000)
+    path.write_bytes(pickle.dumps(np.asfortranarray(large), 4))
+    np.testing.assert_array_equal(read_pickle(path), large)
