@@ -254,14 +254,14 @@ class EpochsStudy(Study):
 
 
 def _windows(file: EpochsFile, rows: pd.DataFrame, block: Block) -> pd.DataFrame:
-    """Make the window table of one file; the onset counts epochs, because the recording's clock is not in the file."""
+    """Make the window table of one file; the onset is the place in the block: the recording's clock is not kept."""
     position = rows["position"].to_numpy()
     table = rows.drop(columns=["file", "position"]).reset_index(drop=True)
     table = table.assign(
         block=block.name,
         start=np.arange(len(table)),
         length=block.data.shape[2],
-        onset=position.astype(np.float64),
+        onset=np.arange(len(table)) * block.data.shape[2] / block.sensors.sfreq,
         trial=[f"{file.name}_{index:06d}" for index in position],
     )
     first = [column for column in WINDOW_COLUMNS if column in table]

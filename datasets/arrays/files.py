@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -136,7 +136,6 @@ def signal_files(root: Path, described: Description) -> list[SignalFile]:
     found, tables = [], {}
     for path, placed in matching_files(root, described.signals.file):
         array = open_source(path, described.signals.key)
-        n_trials = array.shape[described.order.index("trial")] if len(array.shape) == len(described.order) else -1
         check_order(array, described)
         table, sources = None, [path]
         if described.trials:
@@ -147,7 +146,7 @@ def signal_files(root: Path, described: Description) -> list[SignalFile]:
             sources.append(table_path)
         columns = [getattr(described, name) for name in COLUMNS]
         sources += [root / _filled(column.file, placed) for column in columns if isinstance(column, Source)]
-        trials = _trials(root, described, placed, table, array, n_trials)
+        trials = _trials(root, described, placed, table, array)
         shown = ~trials["stimulus"].isin(MISSING)
         found.append(
             SignalFile(path, placed, trials[shown].reset_index(drop=True), int((~shown).sum()), tuple(sources))
@@ -204,9 +203,15 @@ def _trials(
     placed: Mapping[str, str],
     table: pd.DataFrame | None,
     array: OpenedArray,
-    n_trials: int,
 ) -> pd.DataFrame:
     """Collect what is known of the trials of one file."""
+    if not described.continuous:
+        n_trials = array.shape[described.order.index("trial")]
+    elif table is not None:
+        n_trials = len(table)
+    else:
+        onsets = cast(Source, described.onset)  # a string would need a table
+        n_trials = len(text_values(open_source(root / _filled(onsets.file, placed), onsets.key)))
     trials = pd.DataFrame({"position": np.arange(n_trials)})
     if table is not None:
         place = str(root / _filled(described.trials, placed))
@@ -236,6 +241,8 @@ def _trials(
 def _check_count(count: int, n_trials: int, place: str, array: OpenedArray, described: Description) -> None:
     if count == n_trials:
         return
+    if described.continuous:
+        raise DataError(f"{place}: {count} entries, expected {n_trials} as the other lists of the trials have")
     axis = described.order.index("trial")
     others = [index for index, size in enumerate(array.shape) if size == count]
     hint = f"; dimension {others[0] + 1} has {count}: is `order` right?" if others else ""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from neurodecode.core.errors import ConfigError, DataError, LeakageError, NeurodecodeError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
-from neurodecode.datasets.arrays.description import read_description
+from neurodecode.datasets.arrays.description_reader import read_description
 from neurodecode.datasets.arrays.files import matching_files, subject_name
 from neurodecode.datasets.arrays.sources import ENDINGS, open_source, text_values
 from neurodecode.datasets.arrays.study import ArrayStudy
@@ -154,6 +154,83 @@ def test_subjects_and_files(tmp_path: Path) -> None:
     assert [placed for _, placed in found] == [{"subject": "1", "run": "a"}, {"subject": "2", "run": "b"}]
     with pytest.raises(ConfigError, match=r"got \{subjekt\} in .*did you mean 'subject'"):
         matching_files(tmp_path, "{subjekt}.npy")
+
+
+@pytest.fixture
+def continuous(tmp_path: Path) -> tuple[Path, np.ndarray, pd.DataFrame]:
+    """Two runs of a recording with one table of events for both."""
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(2, 3, 2000))
+    for run in (1, 2):
+        np.save(tmp_path / f"run{run}.npy", values[run - 1].T)
+    events = pd.DataFrame(
+        {"which": np.repeat([1, 2], 15), "when": np.tile(2.0 + np.arange(15), 2), "seen": list("abc") * 10}
+    )
+    events.to_csv(tmp_path / "events.tsv", sep="\t", index=False)
+    text = """
+modality: meg
+signals: "run{run}.npy"
+order: [time, sensor]
+trials: events.tsv
+stimulus: seen
+run: which
+onset: when
+window: [-0.1, 0.5]
+sfreq: 100
+"""
+    (tmp_path / "neurodecode.yaml").write_text(text)
+    return tmp_path, values, events
+
+
+def test_windows_of_whole_recordings(continuous: tuple[Path, np.ndarray, pd.DataFrame]) -> None:
+    root, values, events = continuous
+    recording = ArrayStudy(root).load("sub-01")
+    assert recording.windows["stimulus"].tolist() == events["seen"].tolist()
+    assert recording.windows["run"].tolist() == ["1"] * 15 + ["2"] * 15
+    assert recording.windows["repetition"].max() == 10
+    assert (recording.n_times, recording.sensors.tmin) == (60, -0.1)
+    np.testing.assert_allclose(recording.read([17])[0], values[1][:, 390:450], rtol=1e-6)
+    describe(root, baseline=[-0.1, 0.0])
+    signals = ArrayStudy(root).load("sub-01").read([17])[0]
+    expected = values[1][:, 390:450] - values[1][:, 390:400].mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(signals, expected, atol=1e-6)
+    describe(root, baseline=None, preprocessing={"low_pass": 20})
+    filtered = ArrayStudy(root).load("sub-01", sfreq=50.0)
+    assert filtered.n_times == 30
+    assert filtered.read(np.arange(30)).std() < 0.8
+    describe(root, preprocessing=None, window=[0.0, 4.5])
+    late = ArrayStudy(root).load("sub-01")
+    assert len(late.windows) == 28
+    assert late.flags == (
+        "run1.npy: 1 window(s) that reach beyond the recording left out",
+        "run2.npy: 1 window(s) that reach beyond the recording left out",
+    )
+
+
+def test_bad_onsets(continuous: tuple[Path, np.ndarray, pd.DataFrame]) -> None:
+    root, values, events = continuous
+    for bad, message in (
+        (2000.0, r"trial 3 has the onset 2000 s, outside the 20.0 s recorded; onsets are in seconds from the first"),
+        ("soon", r"onset: trial 3 of .*run1\.npy has 'soon', expected a number"),
+    ):
+        changed = events.astype({"when": object})
+        changed.loc[3, "when"] = bad
+        changed.to_csv(root / "events.tsv", sep="\t", index=False)
+        with pytest.raises(DataError, match=message):
+            ArrayStudy(root).load("sub-01")
+    events.to_csv(root / "events.tsv", sep="\t", index=False)
+    values[0, 1, 500] = np.inf
+    np.save(root / "run1.npy", values[0].T)
+    with pytest.raises(DataError, match=r"channel 'm001' is not finite at 5.000 s"):
+        ArrayStudy(root).load("sub-01")
+    describe(root, preprocessing={"baseline": [0, 1]})
+    with pytest.raises(ConfigError, match=r"preprocessing: .*the baseline has a key of its own"):
+        ArrayStudy(root)
+    describe(root, preprocessing={"lowpass": 20})
+    with pytest.raises(
+        ConfigError, match=r"yaml: preprocessing: got 'lowpass', expected some of .*did you mean 'low_pass'"
+    ):
+        ArrayStudy(root)
 
 
 def test_one_list_for_all_files_and_empty_entries(tmp_path: Path) -> None:
@@ -349,7 +426,10 @@ WHOLE = {"modality": "eeg", "signals": "a.npy", "order": "trial, channel, time",
     [
         ({"sfreq": None}, "sfreq is missing; `order` has a dimension time"),
         ({"order": "trial, voxel"}, "sfreq: got a value, but `order` has no dimension time"),
-        ({"order": "channel, time"}, "order: got channel, time, expected trial"),
+        ({"order": "trial, time"}, "order: got trial, time, expected trial, channel"),
+        ({"order": "channel, time"}, "onset is missing; without a dimension trial, windows are cut at the onsets"),
+        ({"order": "channel, time", "onset": "on.npy"}, "window is missing; without a dimension trial"),
+        ({"window": [0, 1]}, "window: got a value, but it is for whole recordings, and `order` has trials"),
         ({"stimulus": "picture"}, "stimulus: got the column 'picture', but no table `trials` to look in"),
         ({"split": {"val": ["a"]}}, "split: expected a column, or lists of which `test` is one"),
         ({"split": {"column": "x", "test": ["a"]}}, "split: expected a column, or lists"),

@@ -9,6 +9,8 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neurodecode.core.errors import ConfigError, DataError, NeurodecodeError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
@@ -230,3 +232,26 @@ def test_real_words(tmp_path: Path) -> None:
     means = recording.read(np.arange(200))[:, central][:, late].mean(axis=1)
     unrelated = epochs.events[:, 2] == epochs.event_id["unrelated"]
     assert means[unrelated].mean() < means[~unrelated].mean()
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(where=st.floats(0, 1), what=st.sampled_from(["cut", "zeros", "noise"]), size=st.integers(1, 4000))
+def test_damaged_files_are_read_or_refused(
+    miniatures: Path, tmp_path_factory: pytest.TempPathFactory, where: float, what: str, size: int
+) -> None:
+    content = bytearray((miniatures / "metadata" / "subject01-epo.fif").read_bytes())
+    begin = int(where * (len(content) - 1))
+    if what == "cut":
+        content = content[:begin]
+    else:
+        noise = np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8).tobytes()
+        content[begin : begin + size] = (bytes(size) if what == "zeros" else noise)[: len(content) - begin]
+    root = tmp_path_factory.mktemp("fuzz")
+    (root / "subject01-epo.fif").write_bytes(content)
+    try:
+        EpochsStudy(root).load("sub-01")
+    except NeurodecodeError as error:
+        message = str(error)
+    else:
+        message = ""
+    assert "\n" not in message
