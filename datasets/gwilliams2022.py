@@ -18,6 +18,7 @@ from neurodecode.core.recording import Block
 from neurodecode.core.study import StudyInfo
 from neurodecode.datasets.bids_files import entities
 from neurodecode.datasets.bids_signals import sensors_of
+from neurodecode.datasets.speech_events import check_samples
 from neurodecode.datasets.speech_signals import first_line, stream_raw
 from neurodecode.datasets.speech_study import SpeechRun, SpeechStudy
 
@@ -26,8 +27,6 @@ STORIES = ("lw1", "cable_spool_fort", "easy_money", "the_black_willow")
 LONGEST_DESCRIPTION, MOST_ENTRIES = 2000, 64
 ELP_POINTS = 8
 DURATION_TOLERANCE = 1.0
-# How far a word's place in the table of samples may be from its onset (s).
-SAMPLE_TOLERANCE = 0.002
 
 
 class Gwilliams2022(SpeechStudy):
@@ -211,26 +210,8 @@ def read_descriptions(path: Path, kind: str) -> pd.DataFrame:
             rows.append({**said, "onset": onset, "duration": duration, "line": line})
     found = pd.DataFrame(rows) if rows else pd.DataFrame({"onset": [], "duration": []})
     if "sample" in table.columns:
-        _check_samples(table, path)
+        check_samples(table, path)
     return found.sort_values("onset", kind="stable").reset_index(drop=True)
-
-
-def _check_samples(table: pd.DataFrame, path: Path) -> None:
-    """Prove that onsets and samples tell the same time at one rate."""
-    onset = pd.to_numeric(table["onset"], errors="coerce").to_numpy(dtype=np.float64)
-    sample = pd.to_numeric(table["sample"], errors="coerce").to_numpy(dtype=np.float64)
-    good = np.isfinite(onset) & np.isfinite(sample) & (onset > 1)
-    if not good.any():
-        return
-    rate = float(np.median(sample[good] / onset[good]))
-    off = np.abs(sample - onset * round(rate)) > max(1.5, SAMPLE_TOLERANCE * rate)
-    off &= np.isfinite(sample)
-    if off.any():
-        row = int(np.argmax(off))
-        raise DataError(
-            f"{path}: line {row + 2}: onset {onset[row]:g} s is sample {onset[row] * rate:.0f} at {rate:.0f} Hz, "
-            f"got sample {sample[row]:.0f}"
-        )
 
 
 def _with_sentences(words: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -230,6 +230,9 @@ def read_table(path: Path, *, required: tuple[str, ...] = (), text: tuple[str, .
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: not readable as a table ({reason})") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        # The reader takes what is too much for names of the rows, and every column for its neighbour.
+        raise DataError(f"{path}: a row has more cells than the {len(columns)} of the header")
     missing = [column for column in required if column not in table.columns]
     if missing:
         raise DataError(f"{path}: column {missing[0]!r} is missing, got {', '.join(map(str, table.columns))}")

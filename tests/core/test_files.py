@@ -235,6 +235,9 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(DataError, match=r"events\.tsv: not readable"):
         read_table(path)
+    path.write_text("onset\tvalue\n1\t2\t3\n")
+    with pytest.raises(DataError, match=r"events\.tsv: a row has more cells than the 2 of the header"):
+        read_table(path)
 
 
 def test_arrays_are_mapped_and_never_unpickled(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def mini_simulation(modality: str) -> Callable[[Path, Path], Path]:
 
 FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "algonauts2023": lambda root, pristine_eeg: write_miniature("algonauts2023", root / "algonauts2023"),
+    "armeni2022": lambda root, pristine_eeg: write_miniature("armeni2022", root / "armeni2022"),
     "arrays": lambda root, pristine_eeg: write_miniature("arrays", root / "arrays"),
     "bids": lambda root, pristine_eeg: write_miniature("bids", root / "bids"),
     "brennan2019": lambda root, pristine_eeg: write_miniature("brennan2019", root / "brennan2019"),
@@ -87,6 +88,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "bold5000": lambda root, pristine_eeg: write_miniature("bold5000", root / "bold5000"),
     "epochs": lambda root, pristine_eeg: write_miniature("epochs", root / "epochs"),
     "fmriprep": lambda root, pristine_eeg: write_miniature("fmriprep", root / "fmriprep"),
+    "god": lambda root, pristine_eeg: write_miniature("god", root / "god"),
     "gwilliams2022": lambda root, pristine_eeg: write_miniature("gwilliams2022", root / "gwilliams2022"),
     "haxby_slice": mini_haxby,
     "muse_n170": mini_muse,
