@@ -28,15 +28,13 @@ from neurodecode.datasets.allen2022.common import (
 )
 from neurodecode.datasets.allen2022.imagery_mirage import (
     CONDITIONS,
-    PICTURES,
     Z_SCORED,
     betas_of,
     compare_trials,
     find_subjects,
+    mirage_stimuli,
     mirage_trials,
-    read_conditions,
     read_mirage_betas,
-    stimulus_of,
 )
 from neurodecode.datasets.allen2022.imagery_trials import RUNS, SETS, read_targets, trial_table
 from neurodecode.datasets.allen2022.release import SPACES
@@ -153,7 +151,7 @@ class NsdImagery(Study):
     def stimuli(self) -> Stimuli:
         """List the targets of the chosen sets; those of the complex set are pictures of `nsd`, column `nsd` from 0."""
         if self.dialect == "mirage":
-            return Stimuli(self._mirage_stimuli(), self.root)
+            return Stimuli(mirage_stimuli(self.root, self.sets), self.root)
         rows = []
         for letter in self.sets:
             for target in read_targets(self.root / EXPERIMENT, letter).values():
@@ -175,20 +173,6 @@ class NsdImagery(Study):
                 )
         return Stimuli(pd.DataFrame(rows), self.root)
 
-    def _mirage_stimuli(self) -> pd.DataFrame:
-        targets = read_conditions(self.root / CONDITIONS)[2]
-        if not (self.root / PICTURES).is_file():
-            raise DataError(f"{self.root / PICTURES}: the pictures of the targets are missing")
-        rows = []
-        for code, number in sorted(targets.items(), key=lambda item: item[1]):
-            stimulus = stimulus_of(number)
-            letter = stimulus[-2]
-            if letter in self.sets:
-                pictured = letter != "C"
-                path = f"{PICTURES.as_posix()}#{number}" if pictured else ""
-                rows.append((stimulus, "image" if pictured else "word", path, "", "", SETS[letter], code, -1))
-        return pd.DataFrame(rows, columns=["stimulus", "kind", "path", "concept", "text", "set", "code", "nsd"])
-
     def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
         """Read one subject; `sfreq` has no meaning for betas."""
         files = self._files()
@@ -201,7 +185,7 @@ class NsdImagery(Study):
         else:
             trials = trial_table(self.root, number)
             inside, sensors = self._sensors(number)
-            check_voxels(len(sensors), number, self._expected(), files[subject])
+            check_voxels(len(sensors), number, self._expected(), self._mask_file(number))
             signals = store.empty((int(trials.attrs["n_betas"]), len(sensors), 1))
             read_betas(files[subject], inside, signals)
             flags = (FITTED, DENOISED) if "GLMdenoise" in self.betas else (FITTED,)
@@ -229,6 +213,10 @@ class NsdImagery(Study):
         """Give the counts that hold for what is read."""
         return self.info.expected if (self.mask, self.space) == (GENERAL, SPACES[0]) else {}
 
+    def _mask_file(self, number: int) -> Path:
+        place = self.root / "nsddata" / "ppdata" / f"subj{number:02d}" / self.space
+        return place / "roi" / f"{self.mask}.nii.gz"
+
     def _sensors(self, number: int) -> tuple[NDArray[np.bool_], Sensors]:
         place = self.root / "nsddata" / "ppdata" / f"subj{number:02d}" / self.space
         labels = self.root / "nsddata" / "freesurfer" / f"subj{number:02d}" / "label"
@@ -243,7 +231,7 @@ class NsdImagery(Study):
             compare_trials(trials, self.root / CONDITIONS, trial_table(self.root, number))
         signals = read_mirage_betas(path, int(trials.attrs["n_betas"]), store)
         check_voxels(signals.shape[1], number, self._expected(), path)
-        mask = self.root / "nsddata" / "ppdata" / f"subj{number:02d}" / self.space / "roi" / f"{self.mask}.nii.gz"
+        mask = self._mask_file(number)
         if not mask.is_file():
             return trials, signals, unplaced_sensors(signals.shape[1])
         sensors = replace(self._sensors(number)[1], unit="z")

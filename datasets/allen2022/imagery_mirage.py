@@ -91,6 +91,35 @@ def stimulus_of(number: int) -> str:
     return f"imagery-{'ABC'[number // TARGETS_A_SET]}{number % TARGETS_A_SET + 1}"
 
 
+def mirage_stimuli(root: Path, sets: str) -> pd.DataFrame:
+    """List the targets of some sets as a table of stimuli; concepts have no picture, and their names were not kept.
+
+    Parameters
+    ----------
+    root : Path
+        The study's folder.
+    sets : str
+        Some of the letters ``A``, ``B`` and ``C``.
+
+    Raises
+    ------
+    DataError
+        If the tensor of pictures is missing.
+    """
+    targets = read_conditions(root / CONDITIONS)[2]
+    if not (root / PICTURES).is_file():
+        raise DataError(f"{root / PICTURES}: the pictures of the targets are missing")
+    rows = []
+    for code, number in sorted(targets.items(), key=lambda item: item[1]):
+        stimulus = stimulus_of(number)
+        letter = stimulus[-2]
+        if letter in sets:
+            pictured = letter != "C"
+            path = f"{PICTURES.as_posix()}#{number}" if pictured else ""
+            rows.append((stimulus, "image" if pictured else "word", path, "", "", SETS[letter], code, -1))
+    return pd.DataFrame(rows, columns=["stimulus", "kind", "path", "concept", "text", "set", "code", "nsd"])
+
+
 def mirage_trials(path: Path) -> pd.DataFrame:
     """List the trials of vision and imagery with their betas, and check runs, sets and repetitions.
 

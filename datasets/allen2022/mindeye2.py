@@ -138,8 +138,7 @@ class MindEye2:
         if table["nsd"].duplicated().any():
             number = table["nsd"][table["nsd"].duplicated()].iloc[0]
             raise DataError(f"{self.root / 'wds'}: picture {number} is shared1000 for one subject, not for another")
-        has_pictures = (self.root / STIMULI).is_file()
-        paths = [f"{STIMULI}#images/{number}" if has_pictures else "" for number in table["nsd"]]
+        paths = [f"{STIMULI}#images/{number}" for number in table["nsd"]]
         return table.assign(path=paths)[["nsd", "path", "shared1000"]]
 
     def load(self, subject: int, store: ArrayStore, expected: Mapping[str, int]) -> Recording:

@@ -112,11 +112,10 @@ class Release:
         """List the pictures that were shown in the sessions on disk."""
         shown = np.unique(np.concatenate([self.trials(subject)["nsd"].to_numpy() for subject in self.subjects()]))
         known = self.table.loc[shown]
-        has_pictures = (self.root / STIMULI).is_file()
         return pd.DataFrame(
             {
                 "nsd": shown,
-                "path": [f"{STIMULI.as_posix()}#imgBrick/{number}" if has_pictures else "" for number in shown],
+                "path": [f"{STIMULI.as_posix()}#imgBrick/{number}" for number in shown],
                 "shared1000": known["shared1000"].astype(bool).to_numpy().astype(np.int64),
                 "coco": known["cocoId"].to_numpy(dtype=np.int64),
             }
@@ -165,7 +164,8 @@ class Release:
         trials, sessions = self.trials(subject), self.sessions(subject)
         inside, sensors = self.sensors(subject)
         if (self.options.mask, self.options.space, self.options.ncsnr_above) == (GENERAL, SPACES[0], None):
-            check_voxels(len(sensors), subject, expected, self.root / "nsddata" / "ppdata" / f"subj{subject:02d}")
+            place = self.root / "nsddata" / "ppdata" / f"subj{subject:02d}" / self.options.space / "roi"
+            check_voxels(len(sensors), subject, expected, place / f"{GENERAL}.nii.gz")
         self._check_shared(trials, subject, sessions, expected)
         length = self.design.trials_per_session
         signals = store.empty((len(trials), len(sensors), 1))

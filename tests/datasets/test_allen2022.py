@@ -301,7 +301,9 @@ def test_options_are_checked(pristine: Path, options: dict[str, Any], message: s
 
 def test_what_is_known_of_the_original_is_checked(pristine: Path) -> None:
     # Opened as if it were the original, its counts are wrong.
-    with pytest.raises(DataError, match=r"subj01: 60 voxels, expected 15724 for sub-01"):
+    with pytest.raises(
+        DataError, match=r"subj01/func1pt8mm/roi/nsdgeneral\.nii\.gz: 60 voxels, expected 15724 for sub-01"
+    ):
         Nsd(pristine / "hdf5").load("sub-01")
     with pytest.raises(DataError, match=r"subj01_fp32_renorm\.hdf5: 60 voxels, expected 15724 for sub-01"):
         Nsd(pristine / "mindeye2").load("sub-01")
@@ -809,6 +811,15 @@ def test_the_older_test_archive_is_read_where_there_is_no_newer(copy: Callable[[
     windows = open_study("nsd", root).load("sub-01").windows
     assert (windows[windows["session"] == "04"]["shared1000"] == 0).all()
     assert (windows["shared1000"] == 1).any()
+
+
+def test_pictures_are_asked_for_where_they_belong(copy: Callable[[str], Path]) -> None:
+    for layout, file in (("hdf5", "nsddata_stimuli/stimuli/nsd/nsd_stimuli"), ("mindeye2", "coco_images_224_float16")):
+        root = copy(layout)
+        (root / f"{file}.hdf5").unlink()
+        stimuli = open_study("nsd", root).stimuli()
+        with pytest.raises(DataError, match=rf"{file}\.hdf5: the file of stimulus 'nsd-\d+' is missing"):
+            stimuli.picture(stimuli.names[0])
 
 
 def test_captions_become_texts(copy: Callable[[str], Path]) -> None:

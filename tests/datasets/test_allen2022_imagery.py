@@ -160,7 +160,7 @@ def test_options_are_checked(pristine: Path, options: dict[str, Any], message: s
 
 
 def test_what_is_known_of_the_original_is_checked(pristine: Path, prepared: dict[str, PreparedStudy]) -> None:
-    with pytest.raises(DataError, match="60 voxels, expected 15724 for sub-01"):
+    with pytest.raises(DataError, match=r"roi/nsdgeneral\.nii\.gz: 60 voxels, expected 15724 for sub-01"):
         NsdImagery(pristine / "hdf5").load("sub-01")
     with pytest.raises(DataError, match=r"subject: got 'sub-03', expected one of sub-01, sub-02"):
         open_study("nsd_imagery", pristine / "hdf5").load("sub-03")
