@@ -214,6 +214,7 @@ def _flags(dialect: Dialect, information: Mapping[str, Any]) -> tuple[str, ...]:
     if dialect == "A":
         return (TEST_WHITENED,)
     if dialect == "D":
+        # Older files have no side file.
         kind = str(information.get("normalization", "")).lower()
         return ({"mvnn": TRAIN_WHITENED, "zscore": TRAIN_SCALED}.get(kind, UNKNOWN_SCALED),)
     return (TRAIN_WHITENED,)
