@@ -13,7 +13,7 @@ from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.provenance import versions
 from neurodecode.core.scores import Score
 from neurodecode.workflow.bank import TargetBank
-from neurodecode.workflow.items import is_tested
+from neurodecode.workflow.items import is_across_subjects, is_tested
 from neurodecode.workflow.records import retrieval_records
 from neurodecode.workflow.retrieve import rank_study
 from neurodecode.workflow.train import decoder_of, train_decoder
@@ -153,6 +153,10 @@ def _run_cell(
 ) -> list[Score]:
     """Train the group's network of every fold, rank its test items and score them."""
     split = prepared.split
+    if is_across_subjects(split, prepared.subjects):
+        raise ConfigError(
+            "benchmark: the split leaves subjects out, but a network knows only those it met"
+        )
     checkpoints = {}
     for fold in range(split.n_folds):
         here = [subject for subject in group if is_tested(split, subject, fold)]

@@ -1,5 +1,6 @@
 """From a prepared study to the rows that linear models and scores speak of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,10 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.recording import Recording, group_by_stimulus
-from neurodecode.core.split import Split
+from neurodecode.core.split import Part, Split
 from neurodecode.encoders.linear.trials import TrialSet
+
+FITTED_ON: tuple[Part, Part] = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -99,14 +102,62 @@ def fold_items(prepared: PreparedStudy, subject: str, *, fold: int = 0) -> Items
     Returns
     -------
     Items
-        The parts. A part without windows is a DataError.
+        The parts. A part without windows is a DataError. Of a subject who is left out, training and validation are
+        those of all others, averages of each person over the repetitions of a stimulus.
     """
     recording, split = prepared.recording(subject, fold=fold), prepared.split
-    train, _ = windows_as_trials(split, recording, split.rows(subject, "train", fold=fold), averaged=False)
-    validation, _ = windows_as_trials(split, recording, split.rows(subject, "val", fold=fold), averaged=False)
     averaged = prepared.info["averaging"] == "stimulus"
     test, names = windows_as_trials(split, recording, split.rows(subject, "test", fold=fold), averaged=averaged)
+    train, validation = (_part(prepared, split, subject, part, fold=fold, averaged=averaged) for part in FITTED_ON)
     return Items(train, validation, test, names)
+
+
+def _part(prepared: PreparedStudy, split: Split, subject: str, part: Part, *, fold: int, averaged: bool) -> TrialSet:
+    """Read the windows that models of a subject are fitted on or chosen by: its own, or all others' if it has none."""
+    people = trained_on(split, prepared.subjects, subject, fold, part=part)
+    if people == [subject]:
+        rows = split.rows(subject, part, fold=fold)
+        return windows_as_trials(split, prepared.recording(subject, fold=fold), rows, averaged=False)[0]
+    own = prepared.recording(subject).sensors.names
+    parts = []
+    for person in people:
+        recording = prepared.recording(person, fold=fold)
+        if recording.sensors.names != own:
+            raise DataError(
+                f"{subject}: left out, but {person} whom models are fitted on has other channels "
+                f"({recording.n_channels} and {len(own)})"
+            )
+        # Averaged for each person, since together there are many; what differs between people counts as noise.
+        rows = split.rows(person, part, fold=fold)
+        parts.append(windows_as_trials(split, recording, rows, averaged=averaged)[0])
+    return TrialSet(
+        np.concatenate([trials.signals for trials in parts]),
+        np.concatenate([trials.stimulus for trials in parts]),
+        np.concatenate([trials.group for trials in parts]),
+        np.concatenate([trials.repetitions for trials in parts]),
+    )
+
+
+def trained_on(split: Split, subjects: Sequence[str], subject: str, fold: int, *, part: Part = "train") -> list[str]:
+    """List whose windows the models of a subject are fitted on: its own, or those of all others where it is left out.
+
+    Raises
+    ------
+    DataError
+        If nobody has windows in that part of the fold.
+    """
+    if len(split.rows(subject, part, fold=fold)):
+        return [subject]
+    found = [person for person in subjects if len(split.rows(person, part, fold=fold))]
+    if not found:
+        raise DataError(f"split: fold {fold} has no windows in {part}")
+    return found
+
+
+def is_across_subjects(split: Split, subjects: Sequence[str]) -> bool:
+    """Tell whether tested subjects are left out of training in every fold that tests them."""
+    tested = [(name, fold) for fold in range(split.n_folds) for name in subjects if is_tested(split, name, fold)]
+    return bool(tested) and not any(len(split.rows(name, "train", fold=fold)) for name, fold in tested)
 
 
 def fewer_repetitions(

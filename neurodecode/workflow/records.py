@@ -15,7 +15,7 @@ from neurodecode.evaluation.comparisons import compare_models
 from neurodecode.evaluation.retrieval import AnswerTable, evaluate_retrieval, repetition_curve
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.ceilings import CEILINGS
-from neurodecode.workflow.items import fewer_repetitions
+from neurodecode.workflow.items import fewer_repetitions, is_across_subjects
 from neurodecode.workflow.retrieve import CHOSEN, PERMUTED, SHUFFLED, Retrieval
 from neurodecode.workflow.run_folder import RankingTables
 
@@ -68,11 +68,13 @@ def protocols(prepared: PreparedStudy, tables: RankingTables, *, joint: bool, av
     """Build each model's protocol label."""
     found = {}
     # The network of the shuffled control was trained for the subjects that it is scored for, often a single one.
+    across = is_across_subjects(prepared.split, prepared.subjects)
     shuffled = joint and sum(model == SHUFFLED for model, _ in tables.scores) > 1
     for model in tables.models:
         together = shuffled if model == SHUFFLED else joint and model in ("decoder", "fused", PERMUTED, CHOSEN)
+        setting = "joint" if together else "within-subject"
         found[model] = protocol_label(
-            "joint" if together else "within-subject",
+            "leave-one-subject-out" if across and model not in CEILINGS else setting,
             unit=prepared.split.unit,
             averaged=averaged,
             gallery=f"{len(tables.candidates)} test stimuli",

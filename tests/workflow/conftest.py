@@ -1,6 +1,7 @@
 """A small prepared study of pictures and electrodes with a planted linear code, its targets, and a trained network."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -195,3 +196,37 @@ trainer:
     places = {layer: targets_folder / layer for layer in ("first", "last")}
     train_decoder(small_study, places, folder / "run", configs=[config], fold=0, seed=0, subjects=small_study.subjects)
     return folder / "run"
+
+
+class AlikeStudy(SmallStudy):
+    """Three people with the same code in their brains."""
+
+    info = replace(SmallStudy.info, name="alike")
+    noise = 2.0
+    alike = True
+
+    def subjects(self) -> list[str]:
+        return ["sub-01", "sub-02", "sub-03"]
+
+    def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
+        found = super().load(subject, sfreq=sfreq, store=store)
+        if not self.alike:
+            return found
+        shown = found.windows["stimulus"].map({name: row for row, name in enumerate(NAMES)}).to_numpy()
+        weights = np.random.default_rng(99).normal(size=(N_DIMS, N_CHANNELS * N_TIMES))
+        noise = np.random.default_rng([5, int(subject[-2:])]).normal(size=(len(shown), N_CHANNELS * N_TIMES))
+        data = (VOLTS * (embeddings()[shown] @ weights + self.noise * noise)).reshape(len(shown), N_CHANNELS, N_TIMES)
+        block = replace(found.blocks["all"], data=data.astype(np.float32))
+        return replace(found, blocks={"all": block})
+
+
+@pytest.fixture
+def across_study(tmp_path: Path) -> Callable[[bool], PreparedStudy]:
+    """Give a study whose subjects are left out one by one, with brains that are alike or not."""
+
+    def prepare(alike: bool) -> PreparedStudy:
+        study = AlikeStudy(tmp_path)
+        study.alike = alike
+        return prepare_study(study, tmp_path / "cache", split="leave_one_subject_out")
+
+    return prepare

@@ -14,12 +14,8 @@ from neurodecode.workflow.decoder import Decoder
 from neurodecode.workflow.items import fold_items
 
 
-def epochs_of(
-    signals: np.ndarray, names: list[str], *, sfreq: float = 50.0, tmin: float = 0.0
-) -> mne.EpochsArray:
-    return mne.EpochsArray(
-        signals.astype(np.float64), mne.create_info(names, sfreq, "eeg"), tmin=tmin, verbose="error"
-    )
+def epochs_of(signals: np.ndarray, names: list[str], *, sfreq: float = 50.0, tmin: float = 0.0) -> mne.EpochsArray:
+    return mne.EpochsArray(signals.astype(np.float64), mne.create_info(names, sfreq, "eeg"), tmin=tmin, verbose="error")
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +48,7 @@ def test_three_lines_rank_the_right_stimulus_high(
         decoded["gone"]
 
 
-def test_epochs_give_what_arrays_give_whatever_their_order_and_margins(
-    decoder: Decoder, signals: np.ndarray
-) -> None:
+def test_epochs_give_what_arrays_give_whatever_their_order_and_margins(decoder: Decoder, signals: np.ndarray) -> None:
     names = decoder.channels("sub-01")
     expected = decoder.decode(signals, "sub-01")
     order = np.random.default_rng(0).permutation(len(names))

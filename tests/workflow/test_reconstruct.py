@@ -140,8 +140,13 @@ def test_what_must_not_be_drawn_is_refused(small_study: PreparedStudy, bank: Tar
 
 
 def test_the_command_draws_scores_and_says_what_is_missing(
-    small_study: PreparedStudy, bank: TargetBank, targets_folder: Path, trained: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    small_study: PreparedStudy,
+    bank: TargetBank,
+    targets_folder: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def load(folder: Path | None = None) -> BuiltInGenerator:
         return Stub(bank.layers["last"].space)
@@ -166,8 +171,15 @@ def test_the_command_draws_scores_and_says_what_is_missing(
     assert "SIMULATED" in capsys.readouterr().out
     with pytest.raises(LeakageError, match="expected only the 0 that it never saw"):
         draw_with_network(
-            small_study, bank, trained, subjects=None, generator=Stub(bank.layers["last"].space, unseen=[]),
-            n_pictures=4, n_samples=1, seed=0, absent={},
+            small_study,
+            bank,
+            trained,
+            subjects=None,
+            generator=Stub(bank.layers["last"].space, unseen=[]),
+            n_pictures=4,
+            n_samples=1,
+            seed=0,
+            absent={},
         )
 
 

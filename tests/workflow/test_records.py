@@ -18,16 +18,15 @@ from neurodecode.workflow.run_folder import RankingTables
 
 def one(scores: list[Score], metric: str, model: str, subject: str = "sub-01") -> Score:
     found = [
-        score for score in scores
+        score
+        for score in scores
         if (score.metric, score.model, score.subject, score.direction) == (metric, model, subject, "image_given_brain")
     ]
     assert len(found) == 1
     return found[0]
 
 
-def test_records_are_whole_and_chance_is_right(
-    runs_study: PreparedStudy, bank: TargetBank, of_runs: Retrieval
-) -> None:
+def test_records_are_whole_and_chance_is_right(runs_study: PreparedStudy, bank: TargetBank, of_runs: Retrieval) -> None:
     absent = dict.fromkeys(CEILINGS, REASON_NO_TRUTH)
     scores, missing, _ = retrieval_records(runs_study, of_runs.tables, joint=False, seed=0, absent=absent)
     for score in scores:

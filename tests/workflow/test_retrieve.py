@@ -1,5 +1,6 @@
 """Ranking a study: planted signal is found, shuffled pairs are not, folds are pooled, and every record is whole."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.results import Results
 from neurodecode.encoders.linear.trials import TrialSet
 from neurodecode.workflow.bank import TargetBank
-from neurodecode.workflow.records import answers_of
+from neurodecode.workflow.items import fold_items
+from neurodecode.workflow.records import answers_of, retrieval_records
 from neurodecode.workflow.retrieve import PERMUTED, SHUFFLED, Retrieval, rank_study, with_controls
 from neurodecode.workflow.run_folder import RankingTables
 from neurodecode.workflow.shuffle import shuffled_copy
@@ -93,7 +95,8 @@ def test_the_command_writes_a_whole_result(
     )
     results = Results.from_json(tmp_path / "result" / "results.json")
     top = {
-        score.model: score for score in results.scores
+        score.model: score
+        for score in results.scores
         if (score.metric, score.direction, score.subject) == ("top1", "image_given_brain", "sub-01")
     }
     assert {"ridge", "encoding", "decoder", "fused", "chosen", PERMUTED} == set(top)
@@ -142,3 +145,25 @@ def test_kept_models_rank_bit_for_bit_as_fitted_ones(
         assert list(found.tables.scores) == list(of_runs.tables.scores)
         for key, matrix in of_runs.tables.scores.items():
             np.testing.assert_array_equal(found.tables.scores[key], matrix)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_subject_who_is_left_out_is_read_by_models_of_the_others(
+    alike: bool, across_study: Callable[[bool], PreparedStudy], bank: TargetBank
+) -> None:
+    prepared = across_study(alike)
+    items = fold_items(prepared, "sub-02", fold=1)
+    own = fold_items(prepared, "sub-02", fold=1).test
+    assert len(items.train) == 2 * len(set(items.train.stimulus))
+    assert set(items.train.repetitions) == set(own.repetitions) == {3}
+    assert not set(items.train.stimulus) & set(items.test.stimulus)
+    retrieval = rank_study(prepared, bank, decode=None, seed=0)
+    scores, _, _ = retrieval_records(prepared, retrieval.tables, joint=False, seed=0, absent={})
+    found = next(
+        score
+        for score in scores
+        if (score.metric, score.direction, score.model, score.subject) == ("top1", "image_given_brain", "fused", "mean")
+    )
+    assert found.protocol.startswith("leave-one-subject-out | disjoint unit: stimulus")
+    assert found.n_queries == len(own)
+    assert (found.value > 0.5) if alike else (found.low <= found.chance)
