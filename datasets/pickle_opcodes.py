@@ -1,12 +1,10 @@
 """The opcodes of pickles that are admitted, and what they make: arrays, numbers, text and plain containers."""
 
-import codecs
 import math
 import os
 import pickle
 import pickletools
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +13,12 @@ from typing import IO, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodecode.datasets.pickled_arrays import Payload, Refused, dtype_of, mapped, scalar_of, with_valid_text
+
 # Strings of bytes from here on stay in the file; anything else that claims to be larger than the second is refused.
 LAZY_BYTES = 1 << 16
 LARGEST_READ = 1 << 28
 LONGEST_LINE = 1 << 16
-PIECE = 1 << 23
 _DTYPE = re.compile(r"[biufc]\d{1,2}|[SU]\d{1,9}|O8?")
 _NUMPY = re.compile(r"numpy\.(?:_?core)\.(multiarray|numeric)")
 # Opcodes that push data, build containers or call one of the few functions below; `BUILD` and `REDUCE` are our own.
@@ -30,15 +29,6 @@ _ALLOWED = (
     "SETITEMS EMPTY_SET ADDITEMS FROZENSET MEMOIZE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL "
     "REDUCE BUILD"
 ).split()
-
-
-@dataclass(frozen=True)
-class _Payload:
-    """A string that was left in the file: where it lies, how long it is, whether it is bytes written as text."""
-
-    offset: int
-    length: int
-    as_text: bool
 
 
 @dataclass
@@ -56,10 +46,6 @@ class _Function:
 
     name: str
     call: Callable[..., Any]
-
-
-class Refused(Exception):
-    """Something in a pickle that is not admitted, in words."""
 
 
 class Source:
@@ -127,7 +113,7 @@ class PickleReader(pickle._Unpickler):
             ("numpy", "ndarray"): "numpy.ndarray",
             ("numpy", "dtype"): _Function("dtype", self._dtype),
             ("numpy:multiarray", "_reconstruct"): _Function("_reconstruct", self._reconstruct),
-            ("numpy:multiarray", "scalar"): _Function("scalar", _scalar),
+            ("numpy:multiarray", "scalar"): _Function("scalar", scalar_of),
             ("numpy:numeric", "_frombuffer"): _Function("_frombuffer", self._frombuffer),
             ("_codecs", "encode"): _Function("encode", _encode),
             ("collections", "OrderedDict"): _Function("OrderedDict", lambda *pairs: dict(*pairs)),
@@ -169,14 +155,14 @@ class PickleReader(pickle._Unpickler):
                 objects[index] = value
             return objects.reshape(shape, order=order)
         size = math.prod(shape) * dtype.itemsize
-        if isinstance(data, _Payload):
+        if isinstance(data, Payload):
             self.unread.discard(data.offset)
-            return _with_valid_text(_mapped(data, self.path, dtype, shape, order, size, self.scratch))
+            return with_valid_text(mapped(data, self.path, dtype, shape, order, size, self.scratch))
         content = data.encode("latin1") if isinstance(data, str) else bytes(data)
         if len(content) != size:
             raise Refused(f"an array of {len(content)} bytes where {dtype} of shape {shape} needs {size}")
         array = np.frombuffer(content, dtype=dtype, count=math.prod(shape)).reshape(shape, order=order)
-        return _with_valid_text(array)
+        return with_valid_text(array)
 
     def load_frame(self) -> None:
         """Pass over the length of a frame."""
@@ -194,7 +180,7 @@ class PickleReader(pickle._Unpickler):
         if length > self.source.left():
             raise EOFError
         self.unread.add(self.source.file.tell())
-        self.append(_Payload(self.source.file.tell(), length, as_text))
+        self.append(Payload(self.source.file.tell(), length, as_text))
         self.source.file.seek(length, os.SEEK_CUR)
 
     def load_dup(self) -> None:
@@ -218,7 +204,7 @@ class PickleReader(pickle._Unpickler):
         if not isinstance(blank, _Blank) or blank.value is not None or not isinstance(state, tuple):
             raise Refused(f"a state for a {type(blank).__name__!r}")
         if blank.kind == "dtype":
-            blank.value = _dtype_of(blank.code, state)
+            blank.value = dtype_of(blank.code, state)
         else:
             if len(state) != 5:
                 raise Refused(f"an array with a state of {len(state)} parts, expected 5")
@@ -276,64 +262,6 @@ def _collect(kind: type) -> Callable[..., Any]:
 
 def _encode(text: Any, encoding: Any = "latin1") -> Any:
     """Turn text back into the bytes that protocol 2 wrote as text."""
-    if encoding not in ("latin1", "latin-1") or not isinstance(text, str | _Payload):
+    if encoding not in ("latin1", "latin-1") or not isinstance(text, str | Payload):
         raise Refused(f"text encoded as {encoding!r}")
-    return text if isinstance(text, _Payload) else text.encode("latin1")
-
-
-def _scalar(dtype: Any, content: Any) -> Any:
-    if not isinstance(dtype, np.dtype) or dtype.hasobject or not isinstance(content, bytes | str):
-        raise Refused(f"a number of type {dtype!r}")
-    content = content.encode("latin1") if isinstance(content, str) else content
-    if len(content) != dtype.itemsize:
-        raise Refused(f"a number of {len(content)} bytes where {dtype} needs {dtype.itemsize}")
-    return np.frombuffer(content, dtype=dtype)[0]
-
-
-def _dtype_of(code: str, state: tuple[Any, ...]) -> "np.dtype[Any]":
-    """Make a data type from its code and byte order; structured types are not admitted."""
-    if len(state) < 5 or state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
-        raise Refused(f"the data type {code!r} with fields or an unknown byte order")
-    dtype = np.dtype(code)
-    if dtype.itemsize == 0:
-        raise Refused(f"the data type {code!r}")
-    return dtype if state[1] == "|" else dtype.newbyteorder(state[1])
-
-
-def _with_valid_text(array: NDArray[Any]) -> NDArray[Any]:
-    """Refuse text that numpy would hold but nobody could read or write."""
-    if array.dtype.kind == "U":
-        numbers = np.ravel(array, order="K").view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
-        if ((numbers > 0x10FFFF) | ((numbers >= 0xD800) & (numbers < 0xE000))).any():
-            raise Refused("an array of text with characters that do not exist")
-    return array
-
-
-def _mapped(
-    data: _Payload,
-    path: Path,
-    dtype: "np.dtype[Any]",
-    shape: tuple[int, ...],
-    order: Literal["F", "C"],
-    size: int,
-    scratch: Path | None,
-) -> NDArray[Any]:
-    """Map an array in its file; one that was written as text is first turned back, in a file that has no name."""
-    if not data.as_text:
-        if data.length != size:
-            raise Refused(f"an array of {data.length} bytes where {dtype} of shape {shape} needs {size}")
-        return np.memmap(path, dtype=dtype, mode="r", offset=data.offset, shape=shape, order=order)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with path.open("rb") as source, tempfile.TemporaryFile(dir=scratch) as copy:
-        source.seek(data.offset)
-        left = data.length
-        while left:
-            piece = source.read(min(left, PIECE))
-            if not piece:
-                raise EOFError
-            left -= len(piece)
-            copy.write(decoder.decode(piece, final=left == 0).encode("latin1"))
-        if copy.tell() != size:
-            raise Refused(f"an array of {copy.tell()} bytes where {dtype} of shape {shape} needs {size}")
-        copy.flush()
-        return np.memmap(copy, dtype=dtype, mode="r", shape=shape, order=order)
+    return text if isinstance(text, Payload) else text.encode("latin1")

@@ -12,7 +12,8 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from neurodecode.core.errors import DataError
-from neurodecode.datasets.pickle_opcodes import LAZY_BYTES, PickleReader, Refused, Source
+from neurodecode.datasets.pickle_opcodes import LAZY_BYTES, PickleReader, Source
+from neurodecode.datasets.pickled_arrays import Refused
 
 Container = Literal["npy", "pickle", "zip", ""]
 _ADMITTED = "only arrays, numbers, text and plain containers are admitted"
