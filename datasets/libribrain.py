@@ -1,0 +1,341 @@
+"""LibriBrain (Özdogan et al. 2025): Sherlock Holmes, heard by one person, serialised as HDF5."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neurodecode.core.array_store import ArrayStore
+from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.files import read_table
+from neurodecode.core.recording import Block
+from neurodecode.core.sensors import Sensors
+from neurodecode.core.split import Split, published_split
+from neurodecode.core.study import StudyInfo
+from neurodecode.datasets.speech_signals import first_line, stream_signals
+from neurodecode.datasets.speech_study import SpeechRun, SpeechStudy
+
+SERIALISED, EVENTS = "derivatives/serialised", "derivatives/events"
+# Other corpora that came later (TIMIT, stories) have rules of their own and are not read.
+TASK = re.compile(r"Sherlock\d+")
+# The published parts, whoever hears them: chapter 11 of the first book validates, chapter 12 tests.
+VALIDATION, TEST = ("Sherlock1", "11"), ("Sherlock1", "12")
+SOUNDS = "stimuli"
+SILENT_PHONEMES = ("oov_S", "sil")
+KINDS = {"mag": "mag", "grad": "grad"}
+COLUMNS = ("kind", "segment", "sentenceidx", "timemeg", "timechapter", "duration")
+TIME_TOLERANCE = 1e-3
+
+
+class LibriBrain(SpeechStudy):
+    """Read the serialised recordings chapter by chapter; the files are opened for reading only and never changed.
+
+    What was done before: bad channels and head position, signal space separation, notch at 50 and 100 Hz, 0.1 to
+    125 Hz, 250 Hz. Magnetometers and gradiometers have different units, so scale each channel.
+
+    Parameters
+    ----------
+    root : Path
+        The folder with ``Sherlock1/derivatives/...`` and further books.
+    windows, high_pass, low_pass, drop_channels
+        As in `SpeechStudy`; by default there is no further filter.
+    """
+
+    info = StudyInfo(
+        name="libribrain",
+        modality="meg",
+        kind="speech",
+        description="One person heard more than 50 hours of Sherlock Holmes, others two chapters; 306 sensors.",
+        citation="Özdogan, Landau, Elvers et al. 2025, doi:10.48550/arXiv.2506.02098",
+        licence="CC BY-NC 4.0",
+        where="https://huggingface.co/datasets/pnpl/LibriBrain and pnpl/LibriBrain2, into one folder",
+        size="about 60 GB",
+        simulated=False,
+        expected={"channels": 306},
+    )
+    places = ("libribrain", "LibriBrain", "LibriBrain2")
+    own_splits: ClassVar[tuple[str, ...]] = ("published", "sentences")
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        windows: Mapping[str, Any] | None = None,
+        high_pass: float | None = None,
+        low_pass: float | None = None,
+        drop_channels: tuple[str, ...] | list[str] = (),
+    ) -> None:
+        super().__init__(root, windows=windows, high_pass=high_pass, low_pass=low_pass, drop_channels=drop_channels)
+
+    @classmethod
+    def find(cls, data_root: Path) -> Path | None:
+        """Give the folder that holds a serialised chapter."""
+        for folder in (*(data_root / place for place in cls.places), data_root):
+            if any(folder.glob(f"Sherlock*/{SERIALISED}/sub-*_meg.h5")):
+                return folder
+        return None
+
+    @classmethod
+    def looked_for(cls, data_root: Path) -> list[Path]:
+        """List the recordings that `find` tries."""
+        return [data_root / place / f"Sherlock*/{SERIALISED}/sub-*_meg.h5" for place in (*cls.places, ".")]
+
+    def subjects(self) -> list[str]:
+        """List the people of whom a chapter is on disk."""
+        return sorted({f"sub-{int(key[0]):02d}" for key in self._keys()})
+
+    def runs(self, subject: str) -> list[SpeechRun]:
+        """Pair recordings and events tables; one without the other is an error, both missing is none."""
+        runs = []
+        for (number, task, session, run), (signals, words) in sorted(self._keys().items(), key=_in_order):
+            if f"sub-{int(number):02d}" != subject:
+                continue
+            stem = f"sub-{number}_ses-{session}_task-{task}_run-{run}"
+            if not signals or not words:
+                missing = (
+                    self.root
+                    / task
+                    / (f"{SERIALISED}/{stem}_proc-..._meg.h5" if not signals else f"{EVENTS}/{stem}_events.tsv")
+                )
+                here = (signals or words)[0].name
+                raise DataError(f"{missing}: missing, while {here} is there; get it, or move it away")
+            if len(signals) > 1:
+                names = " and ".join(path.name for path in signals)
+                raise DataError(f"{signals[0].parent}: {names} are one recording, expected one form of it")
+            name = f"{task}_ses-{session}_run-{run}"
+            runs.append(SpeechRun(name, f"{task}_{session}", run, signals[0], words[0]))
+        return runs
+
+    def words(self, subject: str, run: SpeechRun) -> pd.DataFrame:
+        """Read the words of a chapter that were recorded."""
+        table = read_chapter(run.words, "word")
+        task = run.session.rsplit("_", 1)[0]
+        stems = [PurePosixPath(str(name).replace("\\", "/")).stem for name in table["wavfile"]]
+        return pd.DataFrame(
+            {
+                "onset": table["timemeg"],
+                "duration": table["duration"],
+                "word": table["segment"],
+                "sentence": table["sentenceidx"].map("{:g}".format),
+                "audio": [f"{SOUNDS}/{task}_{stem}.wav" for stem in stems],
+                "audio_onset": table["timechapter"].round(4),
+            }
+        )
+
+    def phonemes(self, subject: str, run: SpeechRun) -> pd.DataFrame:
+        """Read the phonemes of a chapter with their place in the word (``aa_B``), without silence and unknown ones."""
+        table = read_chapter(run.words, "phoneme")
+        table = table[~table["segment"].isin(SILENT_PHONEMES)]
+        return pd.DataFrame({"onset": table["timemeg"], "duration": table["duration"], "phoneme": table["segment"]})
+
+    def read_block(
+        self, subject: str, run: SpeechRun, sfreq: float | None, store: ArrayStore
+    ) -> tuple[Block, list[str]]:
+        """Read one chapter, in pieces of the file's own chunks."""
+        with open_chapter(run.signals) as (data, sensors):
+            names = self.kept(sensors.names, run.signals)
+            rows = np.array([sensors.names.index(name) for name in names])
+            signals = stream_signals(
+                lambda start, stop: data[:, start:stop][rows],
+                names,
+                data.shape[1],
+                sensors.sfreq,
+                sfreq=sfreq,
+                settings=self.preprocessing,
+                store=store,
+                where=str(run.signals),
+            )
+        kept = sensors.pick(names)
+        rate = sensors.sfreq if sfreq is None else float(sfreq)
+        kept = Sensors(kept.names, kept.kinds, rate, self.window_rule.lag, kept.unit, layout=kept.layout)
+        return Block(run.name, signals, kept), ["scaled by nobody: magnetometers in T, gradiometers in T/m"]
+
+    def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
+        """Take the published parts: chapter 11 of the first book validates, chapter 12 tests, the others train."""
+        chapters = {f"{VALIDATION[0]}_{VALIDATION[1]}": "val", f"{TEST[0]}_{TEST[1]}": "test"}
+        sessions = pd.concat([table["session"].astype(str) for table in windows.values()])
+        for chapter, part in chapters.items():
+            if not (sessions == chapter).any():
+                raise DataError(
+                    f"split: chapter {chapter} ({part} of the published split) is not there; get it, or choose another "
+                    f"split such as sentences"
+                )
+        parts = {str(name): chapters.get(str(name), "train") for name in sessions.unique()}
+        rule = "chapter 11 of the first book validates, chapter 12 tests, all others train, as published"
+        return published_split(windows, parts, column="session", unit="published", rule=rule)
+
+    def named_split(self, rule: str, windows: Mapping[str, pd.DataFrame]) -> Split:
+        """Make the published split, or that by the hash of the sentences' text."""
+        if rule == "sentences":
+            return super().split(windows)
+        if rule == "published":
+            return self.split(windows)
+        raise ConfigError(f"split: got {rule!r}, expected one of {', '.join(self.own_splits)}")
+
+    def audio_needed(self) -> str:
+        """Say where the readings come from."""
+        return "the chapters as LibriVox reads them, as <book>_<name in the events table>.wav"
+
+    def _keys(self) -> dict[tuple[str, str, str, str], tuple[list[Path], list[Path]]]:
+        """Find recordings and events tables by subject, book, chapter and run."""
+        found: dict[tuple[str, str, str, str], tuple[list[Path], list[Path]]] = {}
+        pattern = re.compile(r"sub-(\d+)_ses-(\d+)_task-(Sherlock\d+)_run-(\d+)(_proc-[^_]+)?_(meg\.h5|events\.tsv)")
+        for book in sorted(path for path in self.root.glob("Sherlock*") if TASK.fullmatch(path.name)):
+            for place, folder in enumerate((SERIALISED, EVENTS)):
+                for path in sorted((book / folder).glob("sub-*")):
+                    match = pattern.fullmatch(path.name)
+                    if match is None or match[3] != book.name or (match[6] == "meg.h5") != (place == 0):
+                        continue
+                    key = (match[1], match[3], match[2], match[4])
+                    found.setdefault(key, ([], []))[place].append(path)
+        return found
+
+
+def _in_order(item: tuple[tuple[str, str, str, str], object]) -> tuple[int, str, int, int]:
+    number, task, session, run = item[0]
+    return int(number), task, int(session), int(run)
+
+
+@contextmanager
+def open_chapter(path: Path) -> Iterator[tuple[Any, Sensors]]:
+    """Open a serialised recording for reading, and check what it says of itself.
+
+    Parameters
+    ----------
+    path : Path
+        HDF5 with ``data`` (channels by samples), ``times``, and attributes of the file.
+
+    Yields
+    ------
+    data : h5py.Dataset
+        Not read.
+    sensors : Sensors
+        With the flat layout of MNE where all names are those of a Neuromag helmet; there are no positions inside.
+
+    Raises
+    ------
+    DataError
+        Naming file and key: missing, of another shape, or at odds with the others.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r")
+    except Exception as error:  # a broken file ends in whatever exception its reader stumbles on
+        raise DataError(f"{path}: not readable as HDF5 ({first_line(error)})") from None
+    with file:
+        for key in ("data", "times"):
+            if not isinstance(file.get(key), h5py.Dataset):
+                raise DataError(f"{path}: has no data set {key!r}, got {', '.join(file) or 'nothing'}")
+        for key in ("sample_frequency", "channel_names", "channel_types"):
+            if key not in file.attrs:
+                raise DataError(f"{path}: has no attribute {key!r}, got {', '.join(file.attrs) or 'none'}")
+        data, times = file["data"], file["times"]
+        if data.ndim != 2 or data.dtype.kind != "f":
+            raise DataError(
+                f"{path}: data is {data.dtype} of shape {data.shape}, expected numbers, channels by samples"
+            )
+        names = tuple(_listed(file.attrs["channel_names"]))
+        kinds = tuple(_listed(file.attrs["channel_types"]))
+        if not len(names) == len(kinds) == data.shape[0]:
+            raise DataError(
+                f"{path}: {len(names)} channel_names and {len(kinds)} channel_types, expected "
+                f"{data.shape[0]} as in data"
+            )
+        unknown = sorted(set(kinds) - set(KINDS))
+        if unknown:
+            raise DataError(f"{path}: channel_types has {unknown[0]!r}, expected mag or grad")
+        rate = float(file.attrs["sample_frequency"])
+        _check_times(np.asarray(times[()]).ravel(), data.shape[1], rate, path)
+        sensors = Sensors(names, kinds, rate, 0.0, "T, T/m", layout=flat_layout(names))
+        yield data, sensors
+
+
+def _listed(value: Any) -> list[str]:
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    return [name.strip() for name in text.split(",")]
+
+
+def _check_times(times: NDArray[np.floating[Any]], n_samples: int, rate: float, path: Path) -> None:
+    if len(times) != n_samples:
+        raise DataError(f"{path}: times has {len(times)} values, expected {n_samples} as data has samples")
+    if not np.isfinite(rate) or rate <= 0:
+        raise DataError(f"{path}: sample_frequency is {rate:g}, expected Hz above 0")
+    # In single precision a time after an hour is known to a quarter of a millisecond.
+    off = np.abs(np.asarray(times, dtype=np.float64) - np.arange(n_samples) / rate)
+    if n_samples and not off.max() <= TIME_TOLERANCE:
+        row = int(np.argmax(~(off <= TIME_TOLERANCE)))
+        raise DataError(f"{path}: times[{row}] is {times[row]:g} s, expected {row / rate:g} s at {rate:g} Hz")
+
+
+def flat_layout(names: tuple[str, ...]) -> NDArray[np.float64] | None:
+    """Look up Neuromag sensors in MNE's flat layout; None unless every name is in it.
+
+    Examples
+    --------
+    >>> flat_layout(("MEG0111", "MEG 0112")).shape, flat_layout(("Oz",)) is None
+    ((2, 2), True)
+    """
+    import mne
+
+    layout = mne.channels.read_layout("Vectorview-all")
+    places = {name.replace(" ", ""): place[:2] for name, place in zip(layout.names, layout.pos, strict=True)}
+    wanted = [name.replace(" ", "") for name in names]
+    if not set(wanted) <= set(places):
+        return None
+    return np.array([places[name] for name in wanted], dtype=np.float64)
+
+
+def read_chapter(path: Path, kind: str) -> pd.DataFrame:
+    """Read the rows of one kind, in order of time; what has no time in the recording was not recorded.
+
+    Parameters
+    ----------
+    path : Path
+        An events table.
+    kind : str
+        ``word`` or ``phoneme``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `segment`, `sentenceidx`, `timemeg`, `timechapter`, `duration`, `wavfile`.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or a recorded word has no text, sentence or place in the chapter, naming the line.
+    """
+    table = read_table(path, required=COLUMNS, text=("kind", "segment", "wavfile", "wavile"))
+    # A later release spells the column differently.
+    named = next((name for name in ("wavfile", "wavile") if name in table.columns), None)
+    if named is None:
+        raise DataError(f"{path}: column 'wavfile' is missing, got {', '.join(table.columns)}")
+    table = table.rename(columns={named: "wavfile"})
+    table["line"] = np.arange(2, len(table) + 2)
+    mine = table[table["kind"] == kind].copy()
+    for column in ("timemeg", "timechapter", "duration", "sentenceidx"):
+        numbers = pd.to_numeric(mine[column], errors="coerce")
+        wrong = (numbers.isna() & mine[column].notna()).to_numpy()
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise DataError(
+                f"{path}: line {mine['line'].iloc[row]}: {column} is {mine[column].iloc[row]!r}, expected a number"
+            )
+        mine[column] = numbers
+    mine = mine[mine["timemeg"].notna()]
+    needed = (
+        ["segment", "wavfile", "sentenceidx", "timechapter", "duration"] if kind == "word" else ["segment", "duration"]
+    )
+    for column in needed:
+        empty = (mine[column].isna() | (mine[column].astype(str).str.strip() == "")).to_numpy()
+        if empty.any():
+            row = int(np.argmax(empty))
+            raise DataError(f"{path}: line {mine['line'].iloc[row]}: a {kind} has no {column}")
+    mine["segment"] = mine["segment"].str.strip()
+    return mine.sort_values("timemeg", kind="stable").reset_index(drop=True)
