@@ -61,7 +61,8 @@ def read_picture(root: Path, reference: str) -> "Image.Image":
         The folder that the reference is relative to.
     reference : str
         See `split_reference`. A dataset or tensor holds pictures as uint8 ``(n, height, width, 3)`` or
-        ``(n, 3, height, width)``, or as numbers from 0 to 1 of the second shape.
+        ``(n, 3, height, width)``, or as numbers from 0 to 1 of the second shape; or whole files (JPEG, PNG) as bytes of
+        any length ``(n,)``.
 
     Returns
     -------
@@ -81,7 +82,12 @@ def read_picture(root: Path, reference: str) -> "Image.Image":
         return _decode(io.BytesIO(_member(path, place)), f"{path}: member {place!r}")
     from PIL import Image
 
-    return Image.fromarray(as_pixels(_entry(path, place), where=f"{path}: {place}"))
+    values, where = _entry(path, place), f"{path}: {place}"
+    return (
+        _decode(io.BytesIO(values.tobytes()), where)
+        if values.ndim == 1
+        else Image.fromarray(as_pixels(values, where=where))
+    )
 
 
 def digest_of_picture(root: Path, reference: str) -> str:
@@ -187,7 +193,8 @@ def _dataset(path: Path, place: str) -> NDArray[Any]:
             if not isinstance(file.get(name), h5py.Dataset):
                 raise DataError(f"{path}: no dataset {name!r}, it has {', '.join(file) or 'none'}")
             dataset = file[name]
-            if not index.isdecimal() or dataset.ndim != 4 or int(index) >= len(dataset):
+            files = dataset.ndim == 1 and h5py.check_vlen_dtype(dataset.dtype) == np.uint8
+            if not index.isdecimal() or not (dataset.ndim == 4 or files) or int(index) >= len(dataset):
                 raise DataError(f"{path}: no picture {index} in {name!r} of shape {dataset.shape}")
             values: NDArray[Any] = dataset[int(index)]
             return values

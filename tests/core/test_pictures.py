@@ -173,3 +173,19 @@ def test_references(reference: str) -> None:
     path, place = split_reference(reference)
     assert reference == (f"{path}#{place}" if place else path)
     assert bool(place) == reference.lower().startswith("x.")
+
+
+def test_files_in_an_hdf5_file_are_decoded(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (5, 3), (10, 200, 30)).save(buffer, format="PNG")
+    with h5py.File(tmp_path / "stimuli.h5", "w") as file:
+        images = file.create_dataset("images", (2,), dtype=h5py.vlen_dtype(np.uint8))
+        images[0] = np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+        images[1] = np.frombuffer(buffer.getvalue()[:40], dtype=np.uint8)
+    picture = read_picture(tmp_path, "stimuli.h5#images/0")
+    assert picture.size == (5, 3)
+    assert picture.getpixel((4, 2)) == (10, 200, 30)
+    with pytest.raises(DataError, match=r"stimuli\.h5: images/1: not readable as a picture"):
+        read_picture(tmp_path, "stimuli.h5#images/1")
+    with pytest.raises(DataError, match=r"no picture 2 in 'images' of shape \(2,\)"):
+        read_picture(tmp_path, "stimuli.h5#images/2")
