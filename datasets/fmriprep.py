@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,25 +19,11 @@ from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Study, StudyInfo
 from neurodecode.datasets.bids_events import read_events, shown_stimuli, window_table
 from neurodecode.datasets.fmriprep_files import PreprocessedRun, derivative_runs, find_derivative, raw_of, sidecar_value
-from neurodecode.datasets.fmriprep_responses import (
-    Response,
-    clean_run,
-    read_confounds,
-    single_trial_betas,
-    volumes_in_window,
-)
+from neurodecode.datasets.fmriprep_model import ResponseModel
+from neurodecode.datasets.fmriprep_responses import Response, read_confounds
 from neurodecode.datasets.fmriprep_signals import Region, other_hemisphere, read_series, read_space, varying_voxels
 from neurodecode.datasets.options import interval, names, number, one_of
 from neurodecode.datasets.splits import stimulus_split
-
-FLAGS = {
-    "window": "cleaned within each run over all its volumes, test runs included, without labels",
-    "lsa": "betas from one model a run over all its volumes: onsets of test trials were used, what they showed was not",
-}
-FLAGS["lss"] = FLAGS["lsa"].replace("one model a run", "one model a trial")
-
-
-HRFS = ("glover", "spm", "glover + derivative", "spm + derivative")
 
 
 class FmriprepStudy(Study):
@@ -123,14 +109,11 @@ class FmriprepStudy(Study):
             raise DataError(f"{place}: nothing is called as fMRIPrep calls its files (..._desc-preproc_bold.nii.gz)")
         self.derivative = found
         self.raw = root / raw if raw is not None else raw_of(root, found)
-        one_of(response, "response", get_args(Response))
-        one_of(noise, "noise", ("ols", "ar1"))
-        one_of(hrf, "hrf", HRFS)
+        slowest = None if high_pass is None else number(high_pass, "high_pass", low=0)
+        self.model = ResponseModel(response, interval(window, "window"), hrf, noise, slowest)
         one_of(averaging, "averaging", ("stimulus", "trial"))
-        self.space, self.response, self.hrf, self.noise = space, response, hrf, noise
-        self.window = interval(window, "window")
+        self.space = space
         self.confounds = confounds if isinstance(confounds, str) else names(confounds, "confounds")
-        self.high_pass = None if high_pass is None else number(high_pass, "high_pass", low=0)
         if rows is not None and not isinstance(rows, Mapping):
             raise ConfigError(f"rows: got {rows!r}, expected values for columns such as {{'trial_type': 'picture'}}")
         self.rows = {column: names(value, "rows") for column, value in (rows or {}).items()}
@@ -192,8 +175,8 @@ class FmriprepStudy(Study):
         regions = {name: self._placed(path, subject) for name, path in self.regions.items()}
         space = read_space(runs, mask, regions)
         kept = varying_voxels(runs, space)
-        sensors = space.sensors(kept, unit="z" if self.response == "window" else "percent")
-        flags = [FLAGS[self.response]]
+        sensors = space.sensors(kept, unit=self.model.unit)
+        flags = [self.model.flag]
         if not kept.all():
             flags.append(f"{int((~kept).sum())} of {len(kept)} voxels without a signal in some run left out")
         blocks, tables = {}, []
@@ -215,15 +198,12 @@ class FmriprepStudy(Study):
 
     def steps(self) -> dict[str, Any]:
         """Describe where the responses come from."""
-        model = {"hrf": self.hrf, "noise": self.noise} if self.response != "window" else {"window": list(self.window)}
         return {
             "reader": "fmriprep",
             "derivative": self.derivative.name,
             "space": next(iter(self._runs.values()))[0].space,
-            "response": self.response,
-            **model,
+            **self.model.describe(),
             "confounds": self.confounds if isinstance(self.confounds, str) else list(self.confounds),
-            "high_pass": self.high_pass,
             "mask": self.mask,
             "regions": self.regions,
             "stimulus_column": self.stimulus_column,
@@ -261,25 +241,8 @@ class FmriprepStudy(Study):
                 f"{step * len(times):g} s of {run.run.file.name} ({len(times)} volumes of {step:g} s)"
             )
         confounds = read_confounds(run.confounds, self.confounds, len(signals))
-        whole = np.ones(len(events), dtype=bool)
         try:
-            if self.response == "window":
-                first, count = volumes_in_window(onsets, self.window, times)
-                whole = first >= 0
-                cleaned = clean_run(signals, confounds, step, self.high_pass)
-                found = [cleaned[begin : begin + count].mean(axis=0) for begin in first[whole]]
-                values = np.asarray(found, dtype=np.float32).reshape(len(found), signals.shape[1])
-            else:
-                values = single_trial_betas(
-                    signals,
-                    events.assign(duration=events["duration"].fillna(0.0)),
-                    confounds,
-                    times,
-                    separate=self.response == "lss",
-                    hrf=self.hrf,
-                    noise=self.noise,
-                    high_pass=self.high_pass,
-                )
+            values, whole = self.model.compute(signals, events, confounds, times)
         except DataError as error:
             raise DataError(f"{run.run.file}: {error}") from None
         if not len(values):

@@ -414,3 +414,11 @@ def test_confounds_of_the_oldest_release(miniatures: Path) -> None:
     more = read_confounds(miniatures / LAYOUTS[0] / FUNC / f"{RUN}_desc-confounds_timeseries.tsv", "motion24", 120)
     assert more.shape == (120, 25)
     assert more["trans_x_derivative1"].iloc[0] == 0
+
+
+@pytest.mark.parametrize("response", ["window", "lsa", "lss"])
+def test_voxels_in_pieces_are_the_same(miniatures: Path, monkeypatch: pytest.MonkeyPatch, response: Any) -> None:
+    study = FmriprepStudy(miniatures / LAYOUTS[2], response=response, space="fsaverage5", task="things")
+    whole = responses(study.load("sub-02"))
+    monkeypatch.setattr("neurodecode.datasets.fmriprep_model.VOXELS_AT_ONCE", 20)
+    np.testing.assert_allclose(responses(study.load("sub-02")), whole, atol=1e-5)
