@@ -53,6 +53,7 @@ class PreparedStudy:
         self.folder = folder
         self.header: dict[str, Any] = read_json(folder / "study.json")
         self._recordings: dict[str, Recording] = {}
+        self._split: Split | None = None
         self._scaled: dict[tuple[str, int], Recording] = {}
 
     @property
@@ -83,8 +84,10 @@ class PreparedStudy:
 
     @property
     def split(self) -> Split:
-        """Read the split and check its hash."""
-        return Split.load(self.folder)
+        """Read the split and check its hash, once."""
+        if self._split is None:
+            self._split = Split.load(self.folder)
+        return self._split
 
     def recording(self, subject: str, *, fold: int | None = None) -> Recording:
         """Open one subject, memory-mapped; for a fold, scaled within its sessions if the study was so prepared."""

