@@ -40,6 +40,10 @@ class WindowRule:
         A passage ends this long (s) after its last word, or where the next one begins.
     tolerance : float
         How much the delay between recording and audio file may change from one word to the next (s).
+    binding : int
+        Joined passages that share a sentence of at least so many words are on one side of the split. Shorter ones
+        (``Yes.``) occur everywhere in a book and would bind much of it together; whole passages that are alike always
+        are on one side.
 
     Raises
     ------
@@ -59,12 +63,15 @@ class WindowRule:
     merge: float = 0.0
     pause: float = 1.0
     tolerance: float = 0.1
+    binding: int = 5
 
     def __post_init__(self) -> None:
         for name in ("duration", "stride", "lag", "merge", "pause", "tolerance"):
             value = getattr(self, name)
             if not np.isfinite(value) or value < 0 or (name == "duration" and value == 0):
                 raise ConfigError(f"{name}: got {value}, expected seconds, not negative")
+        if isinstance(self.binding, bool) or self.binding != int(self.binding) or self.binding < 1:
+            raise ConfigError(f"binding: got {self.binding}, expected a number of words, at least 1")
         if not self.words and self.stride == 0:
             raise ConfigError("stride: got 0 without windows at words, expected one or the other")
 
@@ -149,7 +156,8 @@ def find_passages(tables: Sequence[pd.DataFrame], rule: WindowRule) -> pd.DataFr
     pandas.DataFrame
         One row a passage, by audio file and time: `audio`, `start`, `stop` (s in the file), `text`, `split_text`,
         `sentences` (a tuple of names). Passages that share a sentence's text have one `split_text`: a split by its hash
-        never has one text on two sides. `stop` equals the next `start` unless a pause of `rule.pause` lies between.
+        never has one text on two sides (sentences shorter than `rule.binding` words excepted). `stop` equals the next
+        `start` unless a pause of `rule.pause` lies between.
 
     Raises
     ------
@@ -169,7 +177,7 @@ def find_passages(tables: Sequence[pd.DataFrame], rule: WindowRule) -> pd.DataFr
     for audio, heard in words.groupby("audio", sort=True):
         rows += _passages_of_audio(str(audio), _sentences(str(audio), heard, texts), rule)
     passages = pd.DataFrame(rows)
-    passages["split_text"] = _shared_texts(passages["texts"].tolist())
+    passages["split_text"] = _shared_texts(passages["texts"].tolist(), rule.binding)
     return passages.drop(columns="texts")
 
 
@@ -232,8 +240,8 @@ def _passages_of_audio(audio: str, sentences: list[dict[str, Any]], rule: Window
     return rows
 
 
-def _shared_texts(texts: list[tuple[str, ...]]) -> list[str]:
-    """Name the connected component of each passage, passages being neighbours if they share a sentence's text."""
+def _shared_texts(texts: list[tuple[str, ...]], binding: int) -> list[str]:
+    """Name the connected component of each passage, passages being neighbours if they share a long sentence, or all."""
     parent = list(range(len(texts)))
 
     def root(node: int) -> int:
@@ -244,7 +252,7 @@ def _shared_texts(texts: list[tuple[str, ...]]) -> list[str]:
 
     seen: dict[str, int] = {}
     for position, group in enumerate(texts):
-        for text in group:
+        for text in {" ".join(group), *(text for text in group if len(text.split()) >= binding)}:
             parent[root(position)] = root(seen.setdefault(text, position))
     names: dict[int, str] = {}
     for position, group in enumerate(texts):

@@ -95,6 +95,25 @@ def test_a_texts_side_does_not_depend_on_who_else_is_there() -> None:
     assert all(whole[text] == side for text, side in zip(half["split_text"], half_split.table["fold_0"], strict=True))
 
 
+def test_short_sentences_that_are_everywhere_bind_nothing_together() -> None:
+    rows, time = [], 0.5
+    for sentence in range(60):
+        words = ["Yes", "indeed"] if sentence % 2 else [f"w{sentence}x{number}" for number in range(14)]
+        for word in words:
+            rows.append([time, 0.25, word, f"s{sentence}", "audio/tale.wav", time])
+            time += 0.3
+        time += 0.4
+    table = check_words(
+        pd.DataFrame(rows, columns=["onset", "duration", "word", "sentence", "audio", "audio_onset"]), "events.tsv"
+    )
+    assert find_passages([table], WindowRule(merge=4.5))["split_text"].nunique() == 30
+    assert find_passages([table], WindowRule(merge=4.5, binding=2))["split_text"].nunique() == 1
+    alone = find_passages([table], WindowRule(merge=0.0))
+    assert (alone["split_text"] == "yes indeed").sum() == 30, "whole passages that are alike are on one side"
+    with pytest.raises(ConfigError, match=r"binding: got 2\.5, expected a number of words, at least 1"):
+        WindowRule(binding=2.5)  # type: ignore[arg-type]
+
+
 def test_windows_beyond_the_recording_are_counted() -> None:
     rule = WindowRule()
     table = check_words(story(4), "events.tsv")
