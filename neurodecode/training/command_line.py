@@ -18,7 +18,7 @@ from neurodecode.core.progress import is_watched
 from neurodecode.training.checkpoints import read_checkpoint
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.decode_task import DecodeTask
-from neurodecode.training.parse_errors import found_error, named_configs, one_line
+from neurodecode.training.parse_errors import check_config_keys, found_error, named_configs, one_line
 from neurodecode.training.predictions import write_predictions
 from neurodecode.training.quiet import quiet_lightning
 from neurodecode.training.recipes import read_card, recipe_files
@@ -127,6 +127,7 @@ def run(subcommand: str, arguments: Sequence[str]) -> CommandLine | None:
     if checkpoint is not None and checkpoint not in SPECIAL_CHECKPOINTS:
         read_checkpoint(checkpoint)
     refuse_other_commands(words)
+    check_config_keys(words)
     watched = is_watched()
     interrupted: list[bool] = []
     try:

@@ -97,6 +97,18 @@ def cross_entropy_of_pairs(logits: Tensor, right: Tensor, left_out: Tensor) -> T
     return -(right * log_probabilities.masked_fill(left_out, 0.0)).sum()
 
 
+def require_several(objective: Objective, n_rows: int) -> None:
+    """Refuse to train on a batch in which there is nothing to tell apart: its loss would be zero whatever is predicted.
+
+    Raises
+    ------
+    ConfigError
+        For a training batch of one row.
+    """
+    if objective.training and n_rows < 2:
+        raise ConfigError(f"objective {objective.name!r}: got a batch of one row, expected two; raise batch_size")
+
+
 class Contrastive(Objective):
     r"""Cross entropy over similarities within the batch (InfoNCE).
 
@@ -193,6 +205,7 @@ class Contrastive(Objective):
             side_by_side(output.heads, names), side_by_side(references, names), self.normalise
         )
         sizes = gathered_sizes(brain) if self.gather else [len(brain)]
+        require_several(self, sum(sizes))
         rank, count = world() if self.gather else (0, 1)
         begin = sum(sizes[:rank])
         mine = slice(begin, begin + len(brain))
@@ -340,6 +353,7 @@ class SoftContrastive(Objective):
             side_by_side(output.heads, names), side_by_side(references, names), self.normalise
         )
         sizes = gathered_sizes(brain) if self.gather else [len(brain)]
+        require_several(self, sum(sizes))
         _, count = world() if self.gather else (0, 1)
         all_brain = gather_rows(brain, sizes) if self.gather else brain
         all_image = gather_rows(image, sizes) if self.gather else image

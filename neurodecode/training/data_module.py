@@ -149,11 +149,12 @@ class BrainDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.targets = {name: Targets.open(Path(folder)) for name, folder in targets.items()}
-        self.training_targets = {name: Targets.open(Path(folder)) for name, folder in (training_targets or {}).items()}
-        for name, degraded in self.training_targets.items():
+        self.training_targets = {}
+        for name, folder in (training_targets or {}).items():
             if name not in self.targets:
                 raise ConfigError(f"training_targets: got {name!r}, expected one of {', '.join(self.targets)}")
-            require_degraded(name, self.targets[name].space, degraded.space)
+            self.training_targets[name] = Targets.open(Path(folder))
+            require_degraded(name, self.targets[name].space, self.training_targets[name].space)
         self._items = {part: self._list_items(part) for part in ("train", "val", "test")}
         self.candidates = self._list_candidates()
         self._lookup = self._target_keys()
@@ -299,6 +300,11 @@ class BrainDataModule(LightningDataModule):
         """
         items = self._items["train"]
         mine = np.flatnonzero((items.table["subject"] == subject).to_numpy())
+        if not len(mine):
+            raise DataError(
+                f"{self.study.name}: {subject} has no training windows in fold {self.fold}, expected at least one; "
+                "leave the subject out with --data.subjects"
+            )
         order = np.random.default_rng([self.seed, 1]).permutation(mine)
         counts = np.cumsum([len(items.windows[item]) for item in order])
         chosen = np.sort(order[: max(1, int(np.searchsorted(counts, self.fitting_windows, side="right")))])

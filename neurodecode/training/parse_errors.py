@@ -4,9 +4,19 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from neurodecode.core.errors import NeurodecodeError, suggestion
+import yaml
+from lightning.pytorch import Trainer
+
+from neurodecode.core.errors import ConfigError, NeurodecodeError, suggestion
 from neurodecode.training.short_names import MODULES
+
+#: What may stand at the top of a configuration file.
+ROOTS = (
+    "seed_everything", "trainer", "model", "data", "recipe", "ckpt_path", "weights_only", "optimizer", "lr_scheduler",
+    "verbose", "return_predictions",
+)  # fmt: skip
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -53,9 +63,9 @@ def one_line(error: BaseException, words: Sequence[str]) -> str:
     text = str(error)
     if unrecognised := re.search(r"unrecognized arguments: (\S+)", text, re.IGNORECASE):
         word = unrecognised[1].partition("=")[0]
-        roots = ("model", "data", "trainer", "seed_everything", "config", "ckpt_path", "print_config")
-        root = word.removeprefix("--").partition(".")[0]
-        return f"unknown option {word}{suggestion(f'--{root}', [f'--{name}' for name in roots if name != root])}"
+        return f"unknown option {word}{_nearest(word.removeprefix('--'))}"
+    if unrecognised := re.search(r"Subcommand '\w+' does not accept option '([^']+)'", text):
+        return f"unknown option --{unrecognised[1]}{_nearest(unrecognised[1])}"
     keys = re.findall(r'Parser key "([^"]+)"', text)
     option = "--" + ".".join(dict.fromkeys(keys)) if keys else "options"
     if "config" in keys:
@@ -74,6 +84,38 @@ def one_line(error: BaseException, words: Sequence[str]) -> str:
         kind = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
         return f"{option}: got {wrong[2].strip()!r}, expected {kind.get(wrong[1], wrong[1])}"
     return f"{option}: {_last(text)}"
+
+
+def _nearest(option: str) -> str:
+    """Compose a hint to the option of the command line that a mistyped one is nearest to."""
+    root, _, rest = option.partition(".")
+    if root == "trainer" and rest:
+        word = rest.partition(".")[0]
+        return suggestion(f"--trainer.{word}", [f"--trainer.{name}" for name in inspect.signature(Trainer).parameters])
+    return suggestion(f"--{root}", [f"--{name}" for name in (*ROOTS, "config", "print_config") if name != root])
+
+
+def check_config_keys(words: Sequence[str]) -> None:
+    """Refuse configuration files with an unknown entry at the top, which the parser passes over if it is empty.
+
+    Parameters
+    ----------
+    words : sequence of str
+        What was typed.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, the entry and the nearest known one.
+    """
+    for name in named_configs(words):
+        try:
+            values = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            continue  # the parser says what is wrong with it
+        for key in values if isinstance(values, dict) else ():
+            if key not in ROOTS:
+                raise ConfigError(f"--config: {name} has an unknown entry {key!r}{suggestion(str(key), ROOTS)}")
 
 
 def class_names() -> list[str]:

@@ -1,5 +1,6 @@
 """All that is fitted before training: the transforms of every subject and the reduction of every target."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neurodecode.core.errors import ConfigError, DataError, LeakageError, MismatchError
+from neurodecode.core.errors import ConfigError, DataError, LeakageError, MismatchError, suggestion
 from neurodecode.core.sensors import Sensors
 from neurodecode.core.targets import TargetSpace
 from neurodecode.core.transforms import TRANSFORMS, SelectChannels, Transform, TransformChain
@@ -50,7 +51,15 @@ def build_transforms(specifications: list[dict[str, Any]], sensors: Sensors) -> 
                 raise ConfigError(f"transforms: got region {region!r}, expected one the sensors have ({known})")
             settings = {**settings, "channels": np.flatnonzero(sensors.regions[region]), "total": len(sensors)}
         if name not in TRANSFORMS:
-            raise ConfigError(f"transforms: got {name!r}, expected one of {', '.join(TRANSFORMS)}")
+            raise ConfigError(
+                f"transforms: got {name!r}, expected one of {', '.join(TRANSFORMS)}{suggestion(name, TRANSFORMS)}"
+            )
+        known_settings = list(inspect.signature(TRANSFORMS[name]).parameters)
+        for setting in settings:
+            if setting not in known_settings:
+                raise ConfigError(
+                    f"transforms: {name}: unknown setting {setting!r}{suggestion(setting, known_settings)}"
+                )
         try:
             transforms.append(TRANSFORMS[name](**settings))
         except TypeError as error:

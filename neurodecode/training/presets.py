@@ -7,7 +7,7 @@ of our classes where that code counts a repeated picture in a batch as a wrong a
 from collections.abc import Callable
 from math import log
 
-from neurodecode.core.errors import ConfigError
+from neurodecode.core.errors import ConfigError, suggestion
 from neurodecode.training.contrastive import CLIP_LOG_SCALE, Contrastive, MixCo, SoftContrastive
 from neurodecode.training.objectives import Objective
 from neurodecode.training.regression import Regression
@@ -122,5 +122,8 @@ def preset(name: str) -> list[Objective]:
     ['mixco', 'soft_contrastive']
     """
     if name not in PRESETS:
-        raise ConfigError(f"objectives: got preset {name!r}, expected one of {', '.join(sorted(PRESETS))}")
+        raise ConfigError(
+            f"objectives: got preset {name!r}, expected one of {', '.join(sorted(PRESETS))}"
+            f"{suggestion(name, PRESETS)}"
+        )
     return PRESETS[name]()

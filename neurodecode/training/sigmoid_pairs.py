@@ -9,6 +9,7 @@ from torch.nn import functional
 from neurodecode.core.errors import ConfigError
 from neurodecode.encoders.brain.outputs import EncoderOutput
 from neurodecode.training.batches import Batch
+from neurodecode.training.contrastive import require_several
 from neurodecode.training.gathering import gather_rows, gathered_sizes, world
 from neurodecode.training.objectives import HeadChoice, Objective, References, chosen_heads, side_by_side
 
@@ -108,6 +109,7 @@ class SigmoidPairs(Objective):
         brain = functional.normalize(side_by_side(output.heads, names), dim=1)
         image = functional.normalize(side_by_side(references, names), dim=1)
         sizes = gathered_sizes(brain) if self.gather else [len(brain)]
+        require_several(self, sum(sizes))
         rank, count = world() if self.gather else (0, 1)
         everyone = gather_rows(image, sizes) if self.gather else image
         begin = sum(sizes[:rank])

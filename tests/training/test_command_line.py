@@ -257,13 +257,25 @@ def test_interrupted_training_leaves_no_half_checkpoint(
         (["--data.batch_size", "many"], "--data.batch_size: got 'many', expected a whole number"),
         (["--data.fold", "7"], "fold: got 7, expected 0 to 0"),
         (["--config", "nothing.yaml"], r"--config: no such file .*nothing\.yaml"),
-        (["--model.objectives", "nise"], "got preset 'nise'"),
+        (["--model.objectives", "nise"], "got preset 'nise'.*; did you mean 'nice'"),
+        (["--trainer.max_epoks", "3"], "did you mean '--trainer.max_epochs'"),
+        (["--data.transforms", '[{"name": "standardise"}]'], "did you mean 'standardize'"),
+        (["--data.transforms", '[{"name": "standardize", "robst": true}]'], "'robst'; did you mean 'robust'"),
+        (["--data.batch_size", "1"], "objective 'mixco': got a batch of one row, expected two; raise batch_size"),
+        (["--data.target_form", "raw", "--data.components", "3"], "target_form: got raw with components 3"),
+        (["--model.encoder.front_end", "FourierAttention"], "FourierAttention: sub-01 has no positions"),
     ],
 )
 def test_errors_are_one_line(config: str, words: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         run("fit", ["--config", config, *words])
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_entry_of_a_file_is_named_even_if_it_is_empty(config: str, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("modle: {}\n")
+    with pytest.raises(ConfigError, match=r"wrong\.yaml has an unknown entry 'modle'; did you mean 'model'\?"):
+        run("fit", ["--config", config, "--config", str(tmp_path / "wrong.yaml")])
 
 
 def test_help_and_print_config_only_print(config: str, capsys: pytest.CaptureFixture[str]) -> None:
