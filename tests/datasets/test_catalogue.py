@@ -92,6 +92,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "gwilliams2022": lambda root, pristine_eeg: write_miniature("gwilliams2022", root / "gwilliams2022"),
     "haxby_slice": mini_haxby,
     "libribrain": lambda root, pristine_eeg: write_miniature("libribrain", root / "libribrain"),
+    "laion_fmri": lambda root, pristine_eeg: write_miniature("laion_fmri", root / "laion_fmri"),
     "muse_n170": mini_muse,
     "nsd": lambda root, pristine_eeg: write_miniature("nsd", root / "nsd"),
     "nsd_imagery": lambda root, pristine_eeg: write_miniature("nsd_imagery", root / "nsd_imagery"),
