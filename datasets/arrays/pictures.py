@@ -42,6 +42,9 @@ def picture_files(root: Path, pattern: str, stimuli: Sequence[str]) -> dict[str,
         if not folder.is_dir():
             raise DataError(f"pictures: {folder} is no folder; expected one, or a name such as images/{{stimulus}}.png")
         return _in_folder(folder, pattern, stimuli)
+    leaving = [name for name in stimuli if name.startswith("/") or ".." in name.split("/")]
+    if leaving:
+        raise DataError(f"pictures: the stimulus {leaving[0]!r} would lead out of the folder {root}")
     files = {name: _filled(pattern, name) for name in stimuli}
     missing = [name for name in stimuli if not (root / files[name]).is_file()]
     if missing:

@@ -16,6 +16,7 @@ from neurodecode.core.errors import ConfigError, DataError, LeakageError, Neurod
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.datasets.arrays.description_reader import read_description
 from neurodecode.datasets.arrays.files import matching_files, subject_name
+from neurodecode.datasets.arrays.pictures import picture_files
 from neurodecode.datasets.arrays.sources import ENDINGS, open_source, text_values
 from neurodecode.datasets.arrays.study import ArrayStudy
 from neurodecode.datasets.catalogue import open_study
@@ -446,6 +447,8 @@ def test_descriptions_fit_together(tmp_path: Path, changes: dict[str, object], m
 def test_pictures_by_name(folder: Path) -> None:
     describe(folder, pictures="images/{stimulus}.png")
     assert ArrayStudy(folder).stimuli().file("thing_30").name == "thing_30.png"
+    with pytest.raises(DataError, match=r"the stimulus '\.\./secret' would lead out of the folder"):
+        picture_files(folder, "images/{stimulus}.png", ["thing_00", "../secret"])
     describe(folder, pictures="images/{stimulus:04d}.png")
     with pytest.raises(ConfigError, match=r"\{stimulus:04d\} in .* cannot be filled with stimulus 'thing_00'"):
         ArrayStudy(folder).stimuli()
