@@ -3,14 +3,41 @@
 from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError
+from neurodecode.encoders.brain.attention import Norm
 from neurodecode.encoders.brain.backbones import Backbone, check_dropout
+
+
+def norm_last_block(width: int, dropout: float) -> nn.Sequential:
+    """Build what MindEye adds to its latent: Linear, LayerNorm, GELU, dropout.
+
+    Examples
+    --------
+    >>> len(norm_last_block(4, 0.1))
+    4
+    """
+    return nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width), nn.GELU(), nn.Dropout(dropout))
+
+
+def norm_first_block(width: int, dropout: float) -> nn.Sequential:
+    """Build what MindEye2 adds to its latent: LayerNorm, Linear, GELU, dropout, Linear.
+
+    Examples
+    --------
+    >>> len(norm_first_block(4, 0.1))
+    5
+    """
+    return nn.Sequential(
+        nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width)
+    )
 
 
 class ResidualMLP(Backbone):
     """Linear, LayerNorm, GELU, then residual blocks of the same.
 
     With width 4,096 and four blocks this is MindEye's backbone. Behind a front end that already projects to ``width``
-    features the entry map is left out (``entry=False``), as in MindEye2, whose only map of voxels is the subject's own.
+    features the entry map is left out (``entry=False``), and where nothing should follow the front end LayerNorm, GELU and
+    dropout are as well (``activated=False``). With ``norm="before"`` a block is LayerNorm and a network with one hidden
+    layer, as in MindEye2, whose only map of voxels is the subject's own.
 
     Parameters
     ----------
@@ -24,6 +51,10 @@ class ResidualMLP(Backbone):
         Dropout after the entry and inside every block.
     entry : bool
         Whether the entry has a linear map.
+    activated : bool
+        Whether LayerNorm, GELU and dropout stand before the first block.
+    norm : str
+        ``after`` a block's one map, or ``before`` its two.
 
     Raises
     ------
@@ -51,6 +82,8 @@ class ResidualMLP(Backbone):
         entry_dropout: float = 0.5,
         dropout: float = 0.15,
         entry: bool = True,
+        activated: bool = True,
+        norm: Norm = "after",
     ) -> None:
         super().__init__(n_channels, n_times)
         check_dropout(entry_dropout=entry_dropout, dropout=dropout)
@@ -58,12 +91,13 @@ class ResidualMLP(Backbone):
             raise ConfigError(
                 f"width: got {width} without an entry map, expected the front end's {n_channels * n_times} features"
             )
+        if norm not in ("before", "after"):
+            raise ConfigError(f"norm: got {norm!r}, expected before or after")
         linear: list[nn.Module] = [nn.Linear(n_channels * n_times, width)] if entry else []
-        self.entry = nn.Sequential(*linear, nn.LayerNorm(width), nn.GELU(), nn.Dropout(entry_dropout))
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width), nn.GELU(), nn.Dropout(dropout))
-            for _ in range(n_blocks)
-        )
+        active = [nn.LayerNorm(width), nn.GELU(), nn.Dropout(entry_dropout)] if activated else []
+        self.entry = nn.Sequential(*linear, *active)
+        build = norm_first_block if norm == "before" else norm_last_block
+        self.blocks = nn.ModuleList(build(width, dropout) for _ in range(n_blocks))
         self.out_features = width
 
     def forward(self, signal: Tensor) -> Tensor:

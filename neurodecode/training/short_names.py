@@ -15,6 +15,7 @@ MODULES = (
     "neurodecode.encoders.brain.projection_mlp",
     "neurodecode.encoders.brain.residual_mlp",
     "neurodecode.encoders.brain.temporal_spatial",
+    "neurodecode.encoders.brain.token_heads",
     "neurodecode.training.contrastive",
     "neurodecode.training.data_module",
     "neurodecode.training.decode_task",
