@@ -191,8 +191,9 @@ class Schoffelen2019(SpeechStudy):
         )
         matched = marks["time"].to_numpy(dtype=np.float64)[log_rows]
         onset = to_recording(sounds["time"].to_numpy(dtype=np.float64), matched, times[trigger_rows])
-        inside = (onset >= 0) & (onset < raw.n_times / rate)
-        return sounds.assign(onset=onset)[inside].reset_index(drop=True)
+        inside = (onset >= 0) & (onset < float(raw.n_times) / rate)
+        heard: pd.DataFrame = sounds.assign(onset=onset)[inside]
+        return heard.reset_index(drop=True)
 
     def _tier(self, number: int, name: str) -> pd.DataFrame:
         path = self.root / ALIGNED.format(number)

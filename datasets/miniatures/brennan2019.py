@@ -123,7 +123,7 @@ def _write_trials(path: Path, subject: int, told: dict[str, list[SpokenWord]]) -
         names = ["begsample", "endsample", "offset", *names]
     proc = {
         "subject": f"S{subject:02d}",
-        "trl": np.stack(columns, axis=1).astype(np.float64),
+        "trl": np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1),
         "varnames": cell(names).T,
         "tot_trials": float(len(event)),
         "tot_chans": 61.0,

@@ -43,8 +43,8 @@ def write(root: Path, *, layout: str, seed: int) -> None:
     from scipy.io import savemat
 
     natural = root / NATURAL
-    for folder in ("Stimuli/Envelopes", "Stimuli/Text"):
-        (natural / folder).mkdir(parents=True)
+    for place in ("Stimuli/Envelopes", "Stimuli/Text"):
+        (natural / place).mkdir(parents=True)
     for run, story in stories().items():
         rate = np.array([[SFREQ]])
         envelope = np.abs(np.random.default_rng([seed, int(run)]).normal(size=(int(length_of(story) * SFREQ), 1)))

@@ -19,7 +19,7 @@ UNIT, NOISE = 1e-12, 0.3
 TASKS = {"0": ("lw1_0", "lw1_1"), "3": ("the_black_willow_0",)}
 SENTENCES = {"lw1_0": 4, "lw1_1": 4, "the_black_willow_0": 5}
 # The second person has no first session, and the first person's second session is short.
-SESSIONS = {1: {"0": ("0", "3"), "1": ("3",)}, 2: {"1": ("0", "3")}}
+SESSIONS: dict[int, dict[str, tuple[str, ...]]] = {1: {"0": ("0", "3"), "1": ("3",)}, 2: {"1": ("0", "3")}}
 # What the events table calls the sounds of a task.
 SPELLING = {"0": "stimuli/audio/lw1_{}.0.wav", "3": "stimuli/audio/The_Black_Willow_{}.0.wav"}
 STORY = {"0": "lw1", "3": "the_black_willow"}

@@ -150,7 +150,8 @@ def brain_signal(
     ndarray of float64, shape (n_channels, n_samples)
         In the planted signal's unit.
     """
-    signals = planted.trial_noise((n_channels, n_samples), subject, *key) * np.sqrt(rate / 100.0)
+    noise = planted.trial_noise((n_channels, n_samples), subject, *key)
+    signals: NDArray[np.float64] = noise * np.sqrt(rate / 100.0)
     for onset, word in heard:
         first = int(np.ceil(onset * rate))
         times = (np.arange(first, min(first + int(RESPONSE * rate), n_samples)) / rate) - onset
@@ -170,7 +171,8 @@ def sound_of(story: Sequence[SpokenWord], *, rate: int = AUDIO_RATE) -> NDArray[
         chord = (loudness[:, None] * np.sin(2 * np.pi * tones[:, None] * time)).sum(axis=0)
         begin = int(word.onset * rate)
         samples[begin : begin + len(time)] += np.hanning(len(time)) * chord
-    return np.round(samples * 30000 / np.abs(samples).max()).astype(np.int16)
+    played: NDArray[np.int16] = np.round(samples * 30000 / np.abs(samples).max()).astype(np.int16)
+    return played
 
 
 def write_sound(path: Path, story: Sequence[SpokenWord]) -> None:
@@ -205,7 +207,8 @@ def word_retrieval(study: PreparedStudy, *, shuffled: bool = False, seconds: flo
         recording = study.recording(subject)
         windows = recording.windows
         spoken = (windows["anchor"] == "word").to_numpy()
-        parts = {part: study.split.rows(subject, part) for part in ("train", "test")}  # type: ignore[arg-type]
+        split = study.split
+        parts = {"train": split.rows(subject, "train"), "test": split.rows(subject, "test")}
         rows = {part: mine[spoken[mine]] for part, mine in parts.items()}
         n_times = round(seconds * recording.sensors.sfreq)
         data = {

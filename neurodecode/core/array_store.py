@@ -59,7 +59,7 @@ class ArrayStore:
 
     def keep(self, signals: NDArray[np.floating]) -> NDArray[np.float32]:
         """Put whole signals into the store as float32 and give them back from there."""
-        kept = self.empty(signals.shape)  # type: ignore[arg-type]
+        kept = self.empty(signals.shape)
         kept[:] = signals
         return kept
 
