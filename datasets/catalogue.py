@@ -191,8 +191,8 @@ def study_options(kind: type[Study]) -> list[str]:
 
     Examples
     --------
-    >>> study_options(study_classes()["bids"])
-    ['window', 'preprocessing', 'bad_channels']
+    >>> study_options(study_classes()["arrays"])
+    ['description']
     """
     parameters = inspect.signature(kind.__init__).parameters.values()
     return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neurodecode.cli.main import main
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.datasets.bids import BidsStudy
+from neurodecode.datasets.bids_events import read_events
 from neurodecode.datasets.bids_files import find_runs
 from neurodecode.datasets.catalogue import open_study
 from neurodecode.datasets.miniatures.bids import LAYOUTS, STIMULI
@@ -215,3 +218,35 @@ def test_channels_in_another_order(folder: Path) -> None:
     turned = BidsStudy(folder).load("sub-01")
     assert turned.sensors.names == expected.sensors.names[::-1]
     np.testing.assert_array_equal(turned.read([4, 99]), expected.read([4, 99])[:, ::-1])
+
+
+CELLS = st.text(alphabet='ab1.-/\t\n"né ', max_size=6) | st.sampled_from(["n/a", "nan", "1.5", "-3", "inf", "../x.png"])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    columns=st.lists(st.sampled_from(["onset", "duration", "stim_file", "trial_type", "split", "x"]), max_size=6),
+    rows=st.lists(st.lists(CELLS, min_size=6, max_size=6), max_size=4),
+    encoding=st.sampled_from(["utf-8", "latin-1", "utf-16"]),
+    column=st.sampled_from([None, "trial_type", "stim_file", "x"]),
+)
+def test_any_events_table_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory,
+    columns: list[str],
+    rows: list[list[str]],
+    encoding: str,
+    column: str | None,
+) -> None:
+    root = tmp_path_factory.mktemp("fuzz")
+    (root / "stimuli").mkdir()
+    path = root / "x_events.tsv"
+    lines = ["\t".join(columns), *("\t".join(row[: len(columns)]) for row in rows)]
+    path.write_bytes("\n".join(lines).encode(encoding))
+    try:
+        table = read_events(path, root, column=column)
+    except DataError as error:
+        message = str(error)
+    else:
+        message = ""
+        assert np.isfinite(table["onset"]).all()
+    assert "\n" not in message
