@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from neurodecode.core.errors import MismatchError
@@ -35,6 +36,17 @@ class SubjectBatch:
     def __len__(self) -> int:
         """Return the number of trials."""
         return int(self.signal.shape[0])
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate the rows of groups; one group alone is not copied.
+
+    Examples
+    --------
+    >>> joined([torch.zeros(2, 3), torch.zeros(1, 3)]).shape
+    torch.Size([3, 3])
+    """
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def check_groups(groups: Sequence[SubjectBatch], n_channels: Mapping[str, int], n_times: int) -> None:

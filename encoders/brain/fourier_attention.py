@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError
-from neurodecode.encoders.brain.batches import SubjectBatch, check_groups
+from neurodecode.encoders.brain.batches import SubjectBatch, check_groups, joined
 from neurodecode.encoders.brain.front_ends import FrontEnd
 from neurodecode.encoders.brain.layouts import layouts_of
 from neurodecode.encoders.brain.subject_mixing import SubjectMixing
@@ -177,4 +177,4 @@ class FourierAttention(FrontEnd):
                 own = self.mixing.of(self.subject_index(group.subject))
                 weights, bias = own @ weights, own @ bias
             adapted.append(torch.matmul(weights, group.signal) + bias[:, None])
-        return torch.cat(adapted)
+        return joined(adapted)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, MismatchError
-from neurodecode.encoders.brain.batches import SubjectBatch, check_groups
+from neurodecode.encoders.brain.batches import SubjectBatch, check_groups, joined
 from neurodecode.encoders.brain.subject_mixing import SubjectMixing
 
 
@@ -76,7 +76,7 @@ class FrontEnd(nn.Module):
             For a subject or a shape this front end was not built for.
         """
         check_groups(groups, self.n_channels, self.n_times)
-        return torch.cat([self.adapt(group.subject, group.signal) for group in groups])
+        return joined([self.adapt(group.subject, group.signal) for group in groups])
 
 
 def common_channel_count(n_channels: Mapping[str, int], front_end: str) -> int:

@@ -36,7 +36,8 @@ class DilatedConvolution(nn.Module):
             nn.Conv1d(n_in, n_out, kernel, dilation=dilation, padding=padding),
             nn.BatchNorm1d(n_out),
             nn.GELU(),
-            nn.Dropout(dropout),
+            # A dropout of nothing still costs a pass over memory in training.
+            nn.Dropout(dropout) if dropout > 0 else nn.Identity(),
         )
         self.residual = n_in == n_out
 

@@ -203,4 +203,5 @@ def side_by_side(values: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
     >>> side_by_side({"x": torch.zeros(2, 3), "y": torch.zeros(2, 2, 2)}, ["x", "y"]).shape
     torch.Size([2, 7])
     """
-    return torch.cat([values[name].flatten(1).float() for name in names], dim=1)
+    parts = [values[name].flatten(1).float() for name in names]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
