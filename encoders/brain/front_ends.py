@@ -5,7 +5,6 @@ Every front end is built from the sensor layouts of the subjects it will meet, a
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, MismatchError

@@ -1,8 +1,8 @@
 """Parameters, steps per second and peak memory of every recipe: ``python -P tests/benchmarks/recipes.py``.
 
 Each recipe is built at its size/small on the shape of the built-in EEG, and brainmagick and ubp at full size as well,
-and trained on random numbers: forward, loss, backward, optimiser. Every case runs in a process of its own, so that the peak
-is its own; what a process needs before it builds anything is subtracted. Nothing is read from disk.
+and trained on random numbers: forward, loss, backward, optimiser. Every case runs in a process of its own, so that the
+peak is its own; what a process needs before it builds anything is subtracted. Nothing is read from disk.
 """
 
 import argparse
