@@ -167,7 +167,7 @@ def _windows_of_passage(heard: pd.DataFrame, passage: "pd.Series[Any]", rule: Wi
 def _grid(first: float, last: float, step: float) -> NDArray[np.float64]:
     if step == 0 or last < first:
         return np.empty(0)
-    return first + step * np.arange(int((last - first) / step + 1e-9) + 1)
+    return np.asarray(first + step * np.arange(int((last - first) / step + 1e-9) + 1), dtype=np.float64)
 
 
 def join_windows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

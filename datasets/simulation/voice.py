@@ -104,7 +104,6 @@ def speak(text: str) -> Spoken:
     pieces: list[NDArray[np.int16]] = []
     events: list[tuple[int, int, int, int, str]] = []
 
-    @_CALLBACK
     def collect(wave: Any, count: int, found: Any) -> int:
         position = 0
         while found[position].type != _END:
@@ -116,7 +115,9 @@ def speak(text: str) -> Spoken:
             pieces.append(np.ctypeslib.as_array(wave, shape=(count,)).copy())
         return 0
 
-    library.espeak_SetSynthCallback(collect)
+    # Kept in a variable: what the library calls must live as long as it may call.
+    callback = _CALLBACK(collect)
+    library.espeak_SetSynthCallback(callback)
     content = text.encode("utf-8")
     code = library.espeak_Synth(content, len(content) + 1, 0, _CHARACTERS, 0, _UTF8, None, None)
     library.espeak_Synchronize()

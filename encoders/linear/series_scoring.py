@@ -172,7 +172,7 @@ def choose_rule(score: Scorer, units: NDArray[np.str_]) -> tuple[Rule, dict[str,
         Mean reciprocal rank of each.
     """
     halves = split_halves(units)
-    found = {
+    found: dict[str, float] = {
         rule: float(np.mean([mean_reciprocal_rank(score(halves[1 - side], halves[side], rule)) for side in (0, 1)]))
         for rule in RULES
     }

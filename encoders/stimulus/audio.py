@@ -160,9 +160,8 @@ def resample_series(
         rest = (clipped - floor)[:, None]
         after = series[np.minimum(floor + 1, len(series) - 1)]
         inner = integral[floor] + rest * series[floor] + rest**2 / 2 * (after - series[floor])
-        return (
-            inner + np.minimum(at, 0)[:, None] * series[0] + np.maximum(at - (len(series) - 1), 0)[:, None] * series[-1]
-        )
+        inner += np.minimum(at, 0)[:, None] * series[0] + np.maximum(at - (len(series) - 1), 0)[:, None] * series[-1]
+        return np.asarray(inner, dtype=np.float64)
 
     return np.asarray((area(position + half) - area(position - half)) / (2 * half), dtype=np.float32)
 

@@ -30,7 +30,11 @@ class StimulusEncoder(Protocol):
     """
 
     name: str
-    kind: Literal["image", "text", "speech"]
+
+    @property
+    def kind(self) -> Literal["image", "text", "speech"]:
+        """Say what `encode` is given."""
+        ...
 
     def layers(self) -> list[str]:
         """List the layers that `encode` returns, shallow to deep."""

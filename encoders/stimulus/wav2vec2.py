@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -58,7 +59,7 @@ class Wav2Vec2Encoder(SpeechModelEncoder):
         device: str = "cpu",
     ) -> None:
         name, network, normalise = load_wav2vec2(model, folder=folder)
-        configuration = network.config
+        configuration: Any = network.config
         stride, reach = _geometry(list(configuration.conv_kernel), list(configuration.conv_stride))
 
         def run(wave: torch.Tensor) -> list[torch.Tensor]:

@@ -105,7 +105,8 @@ def ceiling_scores(
         clean[name] = preprocess_array(truth.response(driving), truth.sfreq, sfreq, settings=Preprocessing())
         features[name] = run_features(data, run, sfreq)[1]
     windows = recording.windows.drop_duplicates("stimulus").set_index("stimulus")
-    blocks, starts = windows["block"].to_dict(), windows["start"].to_dict()
+    blocks = {str(name): str(block) for name, block in windows["block"].items()}
+    starts = {str(name): int(start) for name, start in windows["start"].items()}
     responses = _cut({name: values.T for name, values in clean.items()}, blocks, starts, candidates, 0, n_times)
     measured = np.swapaxes(items.test.signals, 1, 2).astype(np.float64)
     found = {"oracle": likelihood_scores(measured, responses, noise)}
