@@ -228,6 +228,8 @@ class EpochsStudy(Study):
         store: ArrayStore,
     ) -> Block:
         """Read the epochs of one subject out of one file."""
+        import mne
+
         wanted = WANTED[self.info.modality]
         kinds = epochs.get_channel_types()
         names = [name for name, kind in zip(epochs.ch_names, kinds, strict=True) if kind in wanted and name not in bad]
@@ -249,7 +251,8 @@ class EpochsStudy(Study):
             if rate != recorded:
                 piece = resample(piece.reshape(-1, n_times), recorded, rate).reshape(len(part), len(names), length)
             signals[begin : begin + len(part)] = piece
-        first = epochs[:1].load_data().pick(names)  # channels can be picked only of what is loaded
+        with mne.use_log_level("error"):
+            first = epochs[:1].load_data().pick(names)  # channels can be picked only of what is loaded
         return Block(file.name, signals, sensors_of(first, rate, float(epochs.times[0])))
 
 
