@@ -1,6 +1,6 @@
 """What comes out of a brain encoder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -17,8 +17,11 @@ class EncoderOutput:
         What the heads read.
     reconstruction : Tensor or None
         The signal predicted from the latent, for encoders that have a decoder of signals.
+    inner : dict of str to Tensor of shape (n_trials, ...)
+        What else objectives of this encoder read, such as the embedding before the backbone.
     """
 
     heads: dict[str, Tensor]
     latent: Tensor
     reconstruction: Tensor | None = None
+    inner: dict[str, Tensor] = field(default_factory=dict)

@@ -35,8 +35,8 @@ class ResidualMLP(Backbone):
     """Linear, LayerNorm, GELU, then residual blocks of the same.
 
     With width 4,096 and four blocks this is MindEye's backbone. Behind a front end that already projects to ``width``
-    features the entry map is left out (``entry=False``), and where nothing should follow the front end LayerNorm, GELU and
-    dropout are as well (``activated=False``). With ``norm="before"`` a block is LayerNorm and a network with one hidden
+    features the entry map is left out (``entry=False``), and where nothing should follow it also LayerNorm, GELU and
+    dropout (``activated=False``). With ``norm="before"`` a block is LayerNorm and a network with one hidden
     layer, as in MindEye2, whose only map of voxels is the subject's own.
 
     Parameters

@@ -42,6 +42,8 @@ class Regression(Objective):
         Weight of a head in the mean over heads; heads that are not named weigh 1.
     normalise : bool
         Scale prediction and target to unit length over the last axis first.
+    flatten : bool
+        Take all numbers of a row as one vector before that, so that tokens share one length.
     name, weight, start, stop
         See :class:`Objective`.
 
@@ -57,6 +59,7 @@ class Regression(Objective):
         heads: HeadChoice = "targets",
         head_weights: dict[str, float] | None = None,
         normalise: bool = False,
+        flatten: bool = False,
         name: str = "regression",
         weight: float = 1.0,
         start: float = 0.0,
@@ -67,12 +70,15 @@ class Regression(Objective):
         self.heads = heads
         self.head_weights = dict(head_weights or {})
         self.normalise = normalise
+        self.flatten = flatten
         for head, factor in self.head_weights.items():
             if factor < 0:
                 raise ConfigError(f"head_weights of {name!r}: got {factor} for {head!r}, expected 0 or more")
 
     def _distance(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the sum over rows of the mean distance within a row."""
+        if self.flatten:
+            prediction, target = prediction.flatten(1), target.flatten(1)
         if self.normalise:
             prediction, target = functional.normalize(prediction, dim=-1), functional.normalize(target, dim=-1)
         if self.kind == "cosine":

@@ -4,6 +4,7 @@ import importlib
 
 MODULES = (
     "neurodecode.encoders.brain.brain_encoder",
+    "neurodecode.encoders.brain.bridge_encoder",
     "neurodecode.encoders.brain.channel_tokens",
     "neurodecode.encoders.brain.context",
     "neurodecode.encoders.brain.fourier_attention",
@@ -19,6 +20,7 @@ MODULES = (
     "neurodecode.training.contrastive",
     "neurodecode.training.data_module",
     "neurodecode.training.decode_task",
+    "neurodecode.training.inner_objectives",
     "neurodecode.training.regression",
     "neurodecode.training.sigmoid_pairs",
 )

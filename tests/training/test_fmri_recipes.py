@@ -10,7 +10,7 @@ from neurodecode.core.prepared import PreparedStudy
 from neurodecode.training.command_line import CommandLine, run
 
 CONFIGS = Path(str(files("neurodecode.configs")))
-RECIPES = ["mindeye1", "mindeye2"]
+RECIPES = ["mindbridge", "mindeye1", "mindeye2"]
 
 
 def fit(recipe: str, study: PreparedStudy, targets: dict[str, str], folder: Path, *extra: str) -> CommandLine:
