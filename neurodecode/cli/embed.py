@@ -30,6 +30,7 @@ def run(
     prepared: Path | None = None,
     batch_size: int | None = None,
     device: str | None = None,
+    degrade: list[str] | None = None,
 ) -> None:
     """Run a frozen encoder over all stimuli of a study, or take ready vectors; what is done already is kept.
 
@@ -74,6 +75,9 @@ def run(
         Stimuli in one forward pass.
     device : str, optional
         Where the encoder runs: cpu or cuda; cuda where there is one.
+    degrade : list of str, optional
+        Show the encoder degraded pictures: some of foveal_blur, gaussian_blur, noise, low_resolution and mosaic,
+        features averaged over them. For training alone; give an --output of their own.
     """
     from rich.console import Console
     from rich.table import Table
@@ -98,6 +102,8 @@ def run(
         raise ConfigError(f"--features: got {features} beside --encoder {encoder}, expected one of the two")
     if encoder is not None:
         _refuse_circular(encoder, study)
+    if degrade is not None and (encoder is None or output is None):
+        raise ConfigError("--degrade: got it without an --encoder and an --output, expected both: a folder of its own")
     opened = open_study(study, root, options)
     tables = _ready_vectors(study, opened, features) if encoder is None else {}
     if tables and chosen:
@@ -105,7 +111,7 @@ def run(
     if tables:
         name, targets = _take(opened, tables, study, output)
     else:
-        name, targets = _embed(opened, encoder or DEFAULT_ENCODER, chosen, study, output, prepared)
+        name, targets = _embed(opened, encoder or DEFAULT_ENCODER, chosen, study, output, prepared, degrade)
     target_folder = _place(study, name if tables else encoder or DEFAULT_ENCODER, output)
     table = Table(title=f"Targets of {study} from {name}")
     for heading in ("layer", "pooling", "kind", "shape", "unit length", "stimuli"):
@@ -160,21 +166,31 @@ def _take(
 
 
 def _embed(
-    opened: "Study", encoder: str, options: dict[str, Any], study: str, output: Path | None, prepared: Path | None
+    opened: "Study",
+    encoder: str,
+    options: dict[str, Any],
+    study: str,
+    output: Path | None,
+    prepared: Path | None,
+    degrade: list[str] | None,
 ) -> "tuple[str, dict[str, Targets]]":
     """Run an encoder over the stimuli, or over the audio of a prepared study."""
     from neurodecode.core.errors import ConfigError
     from neurodecode.core.prepared import PreparedStudy
+    from neurodecode.encoders.stimulus.base import StimulusEncoder
     from neurodecode.encoders.stimulus.catalogue import build_stimulus_encoder, encoder_options
+    from neurodecode.encoders.stimulus.degraded import DegradedEncoder
     from neurodecode.training.speech_targets import extract_speech_targets
     from neurodecode.training.targets_extraction import extract_study_targets
 
     _refuse_circular(encoder, study)
     if "device" not in options and "device" in encoder_options(encoder):
         options["device"] = _best_device()
-    built = build_stimulus_encoder(encoder, **options)
+    built: StimulusEncoder = build_stimulus_encoder(encoder, **options)
     # The name that was typed may hide what is inside: a folder's own name does not.
     _refuse_circular(built.name, study)
+    if degrade is not None:
+        built = DegradedEncoder(built, degrade)
     if built.kind == "speech":
         if prepared is None:
             raise ConfigError(
