@@ -20,8 +20,8 @@ from neurodecode.datasets.preprocessing import (
 )
 
 # Numbers that are read, and numbers that are filtered, at a time.
-PIECE = 8_000_000
-FILTERED = 32_000_000
+PIECE = 4_000_000
+FILTERED = 4_000_000
 Reader = Callable[[int, int], NDArray[np.floating[Any]]]
 
 
