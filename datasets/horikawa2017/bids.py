@@ -14,7 +14,8 @@ from neurodecode.datasets.bids_files import entities
 from neurodecode.datasets.fmriprep_responses import clean_run
 from neurodecode.datasets.horikawa2017.names import check_name, name_of
 from neurodecode.datasets.horikawa2017.sources import Responses
-from neurodecode.datasets.volumes import load_image, read_masked, voxel_sensors
+from neurodecode.datasets.masks import mask_on_grid
+from neurodecode.datasets.volumes import read_masked, voxel_sensors
 
 DERIVATIVE = Path("derivatives") / "preproc-spm" / "output"
 REPETITION_TIME = 3.0
@@ -125,19 +126,13 @@ def read_regions(root: Path, subject: str, volumes: Path) -> tuple[dict[str, NDA
         If there is no mask.
     """
     import nibabel
-    from nilearn.image import resample_img
 
     first = nibabel.load(volumes)
     shape, affine = tuple(first.shape[:3]), np.asarray(first.affine, dtype=np.float64)
     regions: dict[str, NDArray[np.bool_]] = {}
     for path in sorted((root / "sourcedata" / subject / "anat").glob(f"{subject}_mask_*.nii*")):
         label = re.sub(rf"^{subject}_mask_|\.nii(\.gz)?$", "", path.name)
-        values, own = load_image(path)
-        if values.shape != shape or np.abs(own - affine).max() > 1e-3:
-            image = nibabel.Nifti1Image((values > 0).astype(np.uint8), own)
-            image = resample_img(image, affine, shape, interpolation="nearest", force_resample=True, copy_header=True)
-            values = np.asarray(image.dataobj)
-        mask = np.asarray(values > 0)
+        mask = mask_on_grid(path, shape, affine)
         both = re.sub(r"^[LR]H_", "", label)
         for name in dict.fromkeys((label, both, re.sub(r"(?<=^V\d)[vd]$", "", both))):
             regions[name] = regions.get(name, np.zeros(shape, dtype=bool)) | mask

@@ -157,7 +157,8 @@ def sides_of(folder: Path, pool: str, name: str, subjects: Sequence[str]) -> dic
             if side != mine[picture]:
                 raise ConfigError(
                     f"split {name}, pool {pool}: {picture} is in {side} of {other} and in {mine[picture]} of "
-                    f"{subject}, which leaks between subjects; prepare one subject, or use the option pool=pooled or pool=shared"
+                    f"{subject}, which leaks between subjects; prepare one subject, or use the option pool=pooled or "
+                    "pool=shared"
                 )
         sides[subject] = mine
     return sides
