@@ -91,7 +91,8 @@ class PlantedSignal:
     def patterns(self, subject: int, n_channels: int) -> NDArray[np.float64]:
         """Draw a subject's maps from code to channels, one for each peak: ``(n_peaks, n_channels, N_CODES)``."""
         generator = np.random.default_rng([self.seed, subject])
-        return generator.normal(size=(len(PEAKS), n_channels, N_CODES)) / np.sqrt(N_CODES / 3)
+        drawn: NDArray[np.float64] = generator.normal(size=(len(PEAKS), n_channels, N_CODES)) / np.sqrt(N_CODES / 3)
+        return drawn
 
     def response(
         self, stimulus: str, *, subject: int, n_channels: int, times: NDArray[np.float64]

@@ -73,12 +73,13 @@ def run(
     for metric in metrics:
         shown.add_column(metric, justify="right")
         shown.add_column("sd over seeds", justify="right", style="dim")
-    here = table[table["direction"] == "image_given_brain"].set_index(["model", "subject", "metric"])
-    for model, subject in dict.fromkeys((key[0], key[1]) for key in here.index):
+    here = table[table["direction"] == "image_given_brain"].to_dict(orient="records")
+    found = {(row["model"], row["subject"], row["metric"]): row for row in here}
+    for model, subject in dict.fromkeys((row["model"], row["subject"]) for row in here):
         cells = []
         for metric in metrics:
-            row = here.loc[(model, subject, metric)]
-            cells += [f"{row['value']:.3f}", "" if row["spread"] != row["spread"] else f"{row['spread']:.3f}"]
+            row = found[model, subject, metric]
+            cells += [f"{row['value']:.3f}", f"{row['spread']:.3f}" if row["n_seeds"] > 1 else ""]
         shown.add_row(model, subject, *cells)
     console.print(shown)
     console.print(f"Table: {folder / TABLE}")

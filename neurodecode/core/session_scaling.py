@@ -146,7 +146,7 @@ def fit_session_scaling(
                 assert whitener.filters is not None
                 filters.append(whitener.filters)
             else:
-                filters.append(1 / scale.scale[:, 0])
+                filters.append(np.float32(1) / scale.scale[:, 0])
         except DataError as error:
             raise DataError(f"{recording.subject}: session {name!r}: {error}") from None
     return SessionScaling(
@@ -176,7 +176,7 @@ class ScaledRecording(Recording):
         signals = super().read(rows)
         if self.scaling is None:
             return signals
-        sessions = self.windows["session"].astype(str).to_numpy()[np.asarray(rows, dtype=np.int64)]
+        sessions = self.windows["session"].to_numpy().astype(str)[np.asarray(rows, dtype=np.int64)]
         return self.scaling.apply(signals, sessions)
 
 
