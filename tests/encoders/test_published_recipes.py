@@ -21,7 +21,7 @@ from neurodecode.encoders.brain.heads import DirectHeads, LinearHeads, Retrieval
 from neurodecode.encoders.brain.layouts import SensorLayout, SubjectSensors, flat_positions, layouts_of
 from neurodecode.encoders.brain.projection_mlp import ProjectionMLP
 from neurodecode.encoders.brain.temporal_pooling import AttentionPooling, LinearPooling
-from neurodecode.encoders.brain.temporal_spatial import TemporalSpatial
+from neurodecode.encoders.brain.temporal_spatial import PooledFilters, TemporalSpatial
 
 SMALL_FRONT = partial(FourierAttention, virtual=6, width=5, n_frequencies=3)
 
@@ -257,6 +257,20 @@ def test_readouts_beside_a_retrieval_space_do_not_train_the_network() -> None:
     assert all(parameter.grad is not None for parameter in encoder.parameters())
     with pytest.raises(ConfigError, match="image_side"):
         RetrievalHeads(8, {"image": 7})
+
+
+def test_pooling_the_filters_equals_pooling_their_responses() -> None:
+    torch.manual_seed(0)
+    fused = PooledFilters(4, 5, 10, 2)
+    signal = torch.randn(3, 1, 6, 41)
+    expected = nn.AvgPool2d((1, 10), (1, 2))(fused.convolution(signal))
+    found = fused(signal)
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected)
+    own = torch.autograd.grad(found.square().sum(), list(fused.parameters()))
+    theirs = torch.autograd.grad(expected.square().sum(), list(fused.parameters()))
+    for one, other in zip(own, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_temporal_spatial_sees_what_the_paper_says() -> None:
