@@ -1,7 +1,7 @@
 """Where every subject's channels were measured, as encoders see it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ class SensorLayout:
         Voxel indices in the volume.
     volume : tuple of int, optional
         Shape of the volume that `grid` indexes.
+    regions : dict of str to ndarray of bool, shape (n_channels,)
+        Named subsets, such as ``V1``; they may overlap.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class SensorLayout:
     positions: NDArray[np.float64] | None = None
     grid: NDArray[np.int64] | None = None
     volume: tuple[int, int, int] | None = None
+    regions: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for label, table, width in (("positions", self.positions, 2), ("grid", self.grid, 3)):
@@ -58,7 +61,8 @@ class SensorLayout:
     @classmethod
     def of(cls, sensors: Sensors) -> "SensorLayout":
         """Take what encoders need from the sensors of a recording."""
-        return cls(sensors.names, float(sensors.sfreq), flat_positions(sensors), sensors.grid, sensors.volume)
+        positions = flat_positions(sensors)
+        return cls(sensors.names, float(sensors.sfreq), positions, sensors.grid, sensors.volume, dict(sensors.regions))
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain values, each table as one short text, for checkpoints and configurations."""
@@ -68,18 +72,21 @@ class SensorLayout:
             "positions": None if self.positions is None else _to_text(np.round(self.positions, 5)),
             "grid": None if self.grid is None else _to_text(self.grid),
             "volume": None if self.volume is None else list(self.volume),
+            "regions": {name: _runs(mask) for name, mask in self.regions.items()},
         }
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> "SensorLayout":
         """Build from :meth:`to_plain`, other entries aside; tables that are not there count as unknown."""
         positions, grid, volume = (values.get(key) for key in ("positions", "grid", "volume"))
+        count = len(values["channels"])
         return cls(
             tuple(str(name) for name in values["channels"]),
             float(values["sfreq"]),
             None if positions is None else _from_text(positions),
             None if grid is None else _from_text(grid).astype(np.int64),
             None if volume is None else (int(volume[0]), int(volume[1]), int(volume[2])),
+            {str(name): _from_runs(text, count) for name, text in (values.get("regions") or {}).items()},
         )
 
     def agrees(self, other: "SensorLayout") -> bool:
@@ -190,3 +197,15 @@ def _to_text(table: NDArray[Any]) -> str:
 def _from_text(text: str) -> NDArray[np.float64]:
     rows = [[float(value) for value in row.split()] for row in text.split(";")] if text else []
     return np.array(rows, dtype=np.float64)
+
+
+def _runs(mask: NDArray[np.bool_]) -> str:
+    """Write a mask as the lengths of its runs, beginning with one of False."""
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    return " ".join(str(length) for length in np.diff(edges, prepend=0))
+
+
+def _from_runs(text: str, count: int) -> NDArray[np.bool_]:
+    lengths = [int(length) for length in text.split()]
+    mask = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return np.concatenate([mask, np.zeros(count - len(mask), dtype=bool)])

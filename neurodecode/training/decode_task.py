@@ -18,16 +18,17 @@ from neurodecode.evaluation.ranks import ranks_from_scores
 from neurodecode.training.batches import Batch
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.objectives import Objective, ObjectiveSum, side_by_side
-from neurodecode.training.preparation import Preparation, require_same_interface, subject_sensors
+from neurodecode.training.preparation import subject_sensors
+from neurodecode.training.prepared_task import PreparedTask
 from neurodecode.training.presets import preset
-from neurodecode.training.task import OptimizerFactory, Schedule, Task
+from neurodecode.training.task import OptimizerFactory, Schedule
 from neurodecode.training.warm_start import start_linear_path
 
 EncoderFactory = Callable[[dict[str, int], int, dict[str, int | list[int]]], nn.Module]
 ImageSideFactory = Callable[[dict[str, int | list[int]]], nn.Module]
 
 
-class DecodeTask(Task):
+class DecodeTask(PreparedTask):
     """Train an encoder of brain signals to give the embedding of what was seen or heard.
 
     Parameters
@@ -73,13 +74,9 @@ class DecodeTask(Task):
         warm_up: float = 0.0,
         seed: int = 0,
     ) -> None:
-        super().__init__(optimizer, schedule, warm_up, seed)
+        super().__init__(interface, optimizer, schedule, warm_up, seed)
         self.save_hyperparameters()
-        self.interface = interface
-        targets: dict[str, int | list[int]] = {
-            name: int(target["size"]) if isinstance(target["size"], int) else [int(size) for size in target["size"]]
-            for name, target in interface["targets"].items()
-        }
+        targets = self.target_sizes
         self.image_side = None if image_side is None else image_side(targets)
         sizes = dict(targets)
         if self.image_side is not None:
@@ -93,7 +90,6 @@ class DecodeTask(Task):
         if unknown:
             raise ConfigError(f"score_heads: got {unknown[0]!r}, expected some of {', '.join(sizes)}")
         self.warm_start: Literal["none", "ridge", "encoding"] = warm_start
-        self.preparation: Preparation | None = None
         self._answers: list[tuple[Batch, EncoderOutput, dict[str, Tensor]]] = []
         self._alone: list[Tensor] = []
 
@@ -105,28 +101,6 @@ class DecodeTask(Task):
         if self.image_side is not None:
             networks["image_side"] = self.image_side
         return networks
-
-    def record(self) -> dict[str, Any]:
-        """Return the fitted transforms and target reductions."""
-        preparation = self._found_preparation()
-        if preparation is None:
-            raise ConfigError("data: got a data module that fits no transforms, expected BrainDataModule or the like")
-        return preparation.state()
-
-    def take_record(self, record: dict[str, Any], *, what: str) -> None:
-        """Compare subjects, channels, targets and fold with the data; take the fitted state."""
-        preparation = Preparation.from_state(record)
-        require_same_interface(preparation.interface, self.interface, what=what)
-        self.preparation = preparation
-        use = getattr(getattr(self._trainer, "datamodule", None), "use", None)
-        if callable(use):
-            use(preparation)
-
-    def _found_preparation(self) -> Preparation | None:
-        if self.preparation is None and self._trainer is not None:
-            prepare = getattr(getattr(self._trainer, "datamodule", None), "prepare_fold", None)
-            self.preparation = prepare() if callable(prepare) else None
-        return self.preparation
 
     def setup(self, stage: str) -> None:
         """Start from a closed-form decoder where that is asked for; a checkpoint to resume from is loaded later."""

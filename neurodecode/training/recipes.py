@@ -19,7 +19,7 @@ from neurodecode.training.short_names import import_built_ins
 
 CARD_KEYS = ("kind", "source", "title", "url", "what", "targets", "differs", "published", "command", "sizes")
 SIZE_KEYS = (
-    "name", "subjects", "channels", "times", "sfreq", "grid", "targets", "parameters", "subject_parameters",
+    "name", "subjects", "channels", "times", "sfreq", "grid", "regions", "targets", "parameters", "subject_parameters",
     "tolerance", "counted",
 )  # fmt: skip
 KINDS = ("published", "ours")
@@ -46,6 +46,8 @@ class Size:
         Sampling rate in Hz, for encoders that need it.
     grid : tuple of int, optional
         Shape of the volume whose every voxel is a channel, for encoders of volumes.
+    regions : int
+        Number of named regions that the channels are dealt to evenly, for encoders that know regions.
     parameters, subject_parameters : int, optional
         What the reference counts: the whole encoder, and what each further subject adds. None where nothing is known.
     tolerance : float
@@ -61,6 +63,7 @@ class Size:
     subjects: int = 1
     sfreq: float = 100.0
     grid: tuple[int, int, int] | None = None
+    regions: int = 0
     parameters: int | None = None
     subject_parameters: int | None = None
     tolerance: float = 0.0
@@ -186,12 +189,14 @@ def layouts_for(size: Size, *, subjects: int | None = None) -> SubjectSensors:
             if int(np.prod(size.grid)) != channels:
                 raise ConfigError(f"{size.name}: a volume {size.grid} has not {channels} voxels")
             grid = np.argwhere(np.ones(size.grid, dtype=bool)).astype(np.int64)
+        dealt = np.arange(channels) * max(size.regions, 1) // channels
         layouts[f"sub-{number + 1:02d}"] = SensorLayout(
             tuple(f"C{channel}" for channel in range(channels)),
             size.sfreq,
             positions=np.stack([np.cos(angle), np.sin(angle)], axis=1),
             grid=grid,
             volume=size.grid,
+            regions={f"region-{place}": dealt == place for place in range(size.regions)},
         )
     return SubjectSensors(layouts)
 

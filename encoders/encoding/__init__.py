@@ -1,0 +1,1 @@
+"""Networks in the other direction: from the features of a stimulus to the brain."""

@@ -1,0 +1,229 @@
+"""The task ``encode``: features of a stimulus to the brain."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.encoders.brain.batches import SubjectBatch
+from neurodecode.evaluation.encoding_accuracy import (
+    channel_correlation,
+    noise_ceiling,
+    normalised_accuracy,
+    signal_to_noise,
+)
+from neurodecode.training.batches import Batch
+from neurodecode.training.gathering import gathered_sizes, world
+from neurodecode.training.preparation import subject_sensors, to_tensor
+from neurodecode.training.prepared_task import PreparedTask
+from neurodecode.training.task import OptimizerFactory, Schedule
+
+EncoderFactory = Callable[[dict[str, int], int, dict[str, int | list[int]]], nn.Module]
+Ratios = dict[str, NDArray[np.float64]]
+
+
+class EncodeTask(PreparedTask):
+    """Train an encoder of stimuli to give the signals of every subject.
+
+    Parameters
+    ----------
+    encoder : callable
+        Builds the encoder from the subjects' layouts, the number of time points and the shapes of the features.
+    interface : dict
+        What the data is like; linked from the data module.
+    optimizer, schedule, warm_up, seed
+        See :class:`neurodecode.training.task.Task`.
+
+    Notes
+    -----
+    Logged are ``train/loss``, the squared error averaged over rows, channels and times, and for validation and test
+    ``loss``, ``correlation`` (Pearson's r over rows for every channel, averaged over channels, then subjects) and
+    ``normalised``: explained over explainable variance, with the noise of every channel estimated from repetitions in
+    the training windows; without repetitions there it is left out.
+    """
+
+    def __init__(
+        self,
+        encoder: EncoderFactory,
+        interface: dict[str, Any],
+        optimizer: OptimizerFactory | None = None,
+        schedule: Schedule = "constant",
+        warm_up: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(interface, optimizer, schedule, warm_up, seed)
+        self.save_hyperparameters()
+        self.encoder = encoder(subject_sensors(interface), int(interface["n_times"]), self.target_sizes)
+        if not isinstance(self.encoder, nn.Module):
+            raise ConfigError(f"encoder: got a {type(self.encoder).__name__}, expected an nn.Module")
+        self.ratios: Ratios | None = None
+        self._answers: list[tuple[Batch, list[Tensor]]] = []
+
+    # -- checkpoints ------------------------------------------------------------------------------------------
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the encoder."""
+        return {"encoder": self.encoder}
+
+    def record(self) -> dict[str, Any]:
+        """Return what was fitted, and the signal-to-noise ratios of the training windows."""
+        ratios = {subject: to_tensor(ratio) for subject, ratio in self._found_ratios().items()}
+        return {**super().record(), "signal_to_noise": ratios}
+
+    def take_record(self, record: dict[str, Any], *, what: str) -> None:
+        """Compare with the data; take what was fitted."""
+        super().take_record(record, what=what)
+        if "signal_to_noise" not in record:
+            raise DataError(f"{what}: got no signal-to-noise ratios, expected those of the training windows")
+        self.ratios = {subject: ratio.numpy() for subject, ratio in record["signal_to_noise"].items()}
+
+    def _found_ratios(self) -> Ratios:
+        """Return the ratios by subject; subjects without repetitions in training have none."""
+        if self.ratios is None:
+            preparation = self._found_preparation()
+            read = getattr(getattr(self._trainer, "datamodule", None), "training_windows", None)
+            if preparation is None or not callable(read):
+                raise ConfigError("data: got a data module without training windows, expected BrainDataModule")
+            self.ratios = {}
+            for subject in self.interface["subjects"]:
+                signals, names = read(subject)
+                ratio = signal_to_noise(preparation.apply(subject, signals), names)
+                if ratio is not None:
+                    self.ratios[subject] = ratio
+        return self.ratios
+
+    # -- steps ------------------------------------------------------------------------------------------------
+
+    def forward(self, batch: Batch) -> list[Tensor]:
+        """Predict the signals of every group of a batch."""
+        predicted: list[Tensor] = self.encoder(batch.targets, batch.groups)
+        return predicted
+
+    def _loss(self, batch: Batch, predicted: list[Tensor]) -> Tensor:
+        errors = [
+            ((prediction.float() - group.signal) ** 2).flatten(1).mean(dim=1)
+            for prediction, group in zip(predicted, batch.groups, strict=True)
+        ]
+        return torch.cat(errors)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the mean squared error."""
+        errors = self._loss(batch, self(batch))
+        _, count = world()
+        loss: Tensor = errors.sum() * (count / sum(gathered_sizes(errors)))
+        if not torch.isfinite(loss):
+            raise ConfigError(
+                f"loss: got {float(loss.detach())} at step {self.global_step}, expected a finite number; "
+                "lower the learning rate or clip gradients"
+            )
+        self._log("train", {"loss": loss.detach()}, len(batch))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the predictions of a validation batch."""
+        self._answers.append((batch, self(batch)))
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the predictions of a test batch."""
+        self._answers.append((batch, self(batch)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log how well the signals of the validation stimuli are predicted."""
+        self._conclude("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log how well the signals of the test stimuli are predicted."""
+        self._conclude("test")
+
+    def _log(self, part: str, values: Mapping[str, Tensor | float], n_rows: int) -> None:
+        for name, value in values.items():
+            self.log(
+                f"{part}/{name}", value, on_step=False, on_epoch=True, prog_bar=True, batch_size=n_rows, sync_dist=True
+            )
+
+    def _conclude(self, part: Literal["val", "test"]) -> None:
+        answers, self._answers = self._answers, []
+        if not answers:
+            return
+        errors = torch.cat([self._loss(batch, predicted) for batch, predicted in answers])
+        correlations, shares = [], []
+        for subject in self.interface["subjects"]:
+            found = [rows for batch, predicted in answers for rows in _rows_of(subject, batch, predicted)]
+            if sum(len(rows[0]) for rows in found) < 2:
+                continue
+            predicted, measured, repetitions = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            correlation = channel_correlation(predicted, measured)
+            correlations.append(float(correlation.mean()))
+            if subject in self._found_ratios():
+                ceiling = noise_ceiling(self._found_ratios()[subject], float(1 / np.mean(1 / repetitions)))
+                share = normalised_accuracy(correlation, ceiling)
+                if np.isfinite(share).any():
+                    shares.append(float(np.nanmean(share)))
+        values: dict[str, Tensor | float] = {"loss": errors.mean()}
+        if correlations:
+            values["correlation"] = float(np.mean(correlations))
+        if shares:
+            values["normalised"] = float(np.mean(shares))
+        self._log(part, values, len(errors))
+
+    # -- from Python ------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def encode(
+        self, subject: str, features: Mapping[str, NDArray[np.float32]], *, batch_size: int = 64
+    ) -> NDArray[np.float32]:
+        """Predict a subject's signals for any stimuli, such as all candidates of a gallery.
+
+        Parameters
+        ----------
+        subject : str
+            One of the subjects the encoder was trained for.
+        features : mapping of str to ndarray of shape (n_stimuli, *space.shape)
+            Every target, as its model gives it; what was fitted to it in training is applied here.
+        batch_size : int
+            Stimuli at a time.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_stimuli, n_channels, n_times)
+            In the units of ``preparation.apply(subject, signals)``, with which it is to be compared.
+
+        Raises
+        ------
+        ConfigError
+            For a task that was not loaded from a checkpoint, or no features.
+        """
+        if self.preparation is None:
+            raise ConfigError("encode: got a task without fitted transforms, expected one loaded from a checkpoint")
+        self.eval()
+        prepared = {}
+        for name, size in self.target_sizes.items():
+            if name not in features or not len(features[name]):
+                raise ConfigError(f"features: got none for {name!r}, expected those of {', '.join(self.target_sizes)}")
+            flat = np.asarray(features[name], np.float32).reshape(len(features[name]), -1)
+            shape = [size] if isinstance(size, int) else size
+            prepared[name] = torch.from_numpy(self.preparation.reductions[name](flat)).reshape(-1, *shape)
+        count = len(next(iter(prepared.values())))
+        parts = []
+        for begin in range(0, count, batch_size):
+            piece = {name: values[begin : begin + batch_size].to(self.device) for name, values in prepared.items()}
+            wanted = SubjectBatch(subject, torch.zeros(len(next(iter(piece.values()))), 0, 0))
+            (predicted,) = self.encoder(piece, [wanted])
+            parts.append(predicted.float().cpu().numpy())
+        return np.concatenate(parts)
+
+
+def _rows_of(
+    subject: str, batch: Batch, predicted: list[Tensor]
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]]:
+    """Return the predicted and measured signals of a subject's groups, and how many windows each row averages."""
+    repetitions = batch.repetitions.split([len(group) for group in batch.groups])
+    return [
+        (prediction.float().cpu().numpy(), group.signal.float().cpu().numpy(), counts.cpu().numpy())
+        for group, prediction, counts in zip(batch.groups, predicted, repetitions, strict=True)
+        if group.subject == subject
+    ]
