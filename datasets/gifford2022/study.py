@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import ConfigError, DataError
@@ -229,7 +230,7 @@ class ThingsEEG2(Study):
         for first, piece in _pieces(epochs):
             cut = piece[:, :, kept[0] : kept[-1] + 1]
             if rate != epochs.sfreq:
-                flat = resample(cut.reshape(-1, cut.shape[2]), epochs.sfreq, rate)
+                flat = resample(np.asarray(cut, dtype=np.float32).reshape(-1, cut.shape[2]), epochs.sfreq, rate)
                 cut = flat.reshape(*cut.shape[:2], -1)
             if signals is None:
                 signals = store.empty((n_pictures * n_repetitions, *cut.shape[1:]))
@@ -258,8 +259,11 @@ class ThingsEEG2(Study):
         return block, table
 
 
-def _pieces(epochs: Epochs) -> Iterator[tuple[int, "np.ndarray[Any, np.dtype[np.float32]]"]]:
-    """Read a derivative piece by piece: the first trial of each and its signals ``(n, n_channels, n_times)``."""
+def _pieces(epochs: Epochs) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Open a derivative piece by piece: the first trial of each and its signals ``(n, n_channels, n_times)``.
+
+    They are as stored, so that they are converted while they are copied.
+    """
     n_pictures, n_repetitions, n_channels, n_times = epochs.signals.shape
     step = max(1, CHUNK_BYTES // (n_repetitions * n_channels * n_times * 8))
     in_order = len(epochs.rows) == n_channels and bool((epochs.rows == np.arange(n_channels)).all())
@@ -267,4 +271,4 @@ def _pieces(epochs: Epochs) -> Iterator[tuple[int, "np.ndarray[Any, np.dtype[np.
         piece = epochs.signals[begin : begin + step]
         if not in_order:
             piece = piece[:, :, epochs.rows]
-        yield begin * n_repetitions, np.asarray(piece, dtype=np.float32).reshape(-1, len(epochs.rows), n_times)
+        yield begin * n_repetitions, piece.reshape(-1, len(epochs.rows), n_times)
