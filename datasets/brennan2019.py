@@ -37,7 +37,7 @@ LEFT_OUT = ("sub-02", "sub-24", "sub-26", "sub-27", "sub-30", "sub-32", "sub-34"
 
 
 class Brennan2019(SpeechStudy):
-    """Read the recordings, the authors' table of trials and the table of words, which are joined by the word's number.
+    """Read the recordings, the authors' table of trials and the table of words, which are joined by segment and number.
 
     Parameters
     ----------
@@ -119,22 +119,21 @@ class Brennan2019(SpeechStudy):
     def words(self, subject: str, run: SpeechRun) -> pd.DataFrame:
         """Give the time of every word that the subject's table of trials names."""
         trials, _ = read_trials(run.words)
-        story = self._chapter().set_index("order", drop=False)
-        for column, known in (("Order", "order"), ("segment", "segment")):
+        story = self._chapter()
+        for column in ("Order", "segment"):
             if column not in trials:
                 raise DataError(f"{run.words}: trl has no column {column!r}, got {', '.join(trials.columns)}")
-            wanted = story[known].reindex(trials["Order"]).to_numpy(dtype=np.float64)
-            if (wanted != trials[column].to_numpy()).any():
-                row = int(np.argmax(wanted != trials[column].to_numpy()))
-                raise DataError(
-                    f"{run.words}: trial {row + 1}: {column} {trials[column].iloc[row]:g} (Order "
-                    f"{trials['Order'].iloc[row]:g}), expected {wanted[row]:g} as in {WORDS}"
-                )
-        if trials["Order"].duplicated().any():
-            row = int(trials["Order"].duplicated().to_numpy().argmax())
-            raise DataError(f"{run.words}: trial {row + 1}: Order {trials['Order'].iloc[row]:g} occurs a second time")
+        numbers = pd.MultiIndex.from_frame(trials[["segment", "Order"]])
+        places = pd.MultiIndex.from_frame(story[["segment", "order"]]).get_indexer(numbers)
+        wrong, what = places < 0, f"is not among the words of {WORDS}"
+        if not wrong.any():
+            wrong, what = numbers.duplicated(), "occurs a second time"
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            segment, order = numbers[row]
+            raise DataError(f"{run.words}: trial {row + 1}: segment {segment:g}, Order {order:g} {what}")
         sample = trials["start_sample"] - (trials["offset"] if self.word_times == "event" else 0)
-        words = story.loc[trials["Order"]].reset_index(drop=True)
+        words = story.iloc[places].reset_index(drop=True)
         # MATLAB counts samples from 1.
         words["onset"] = (sample.to_numpy() - 1) / SFREQ
         words["duration"] = words["offset"] - words["audio_onset"]
@@ -222,7 +221,8 @@ def read_chapter(path: Path) -> pd.DataFrame:
     wrong = (table["offset"] <= table["onset"]) | (
         (table["onset"].diff() < 0) & (table["Segment"] == table["Segment"].shift())
     )
-    wrong |= table["Order"] != np.arange(1, len(table) + 1)
+    # Numbered through the chapter or through its segment.
+    wrong |= (table["Order"].diff() != 1) & (table["Segment"] == table["Segment"].shift())
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise DataError(

@@ -4,6 +4,7 @@ import ast
 import re
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,12 @@ def parse_description(text: str) -> dict[str, Any]:
     return value
 
 
+@lru_cache(maxsize=1 << 16)
+def _parsed(text: str) -> dict[str, Any]:
+    """Read a description once: everybody who heard a story has the same ones."""
+    return parse_description(text)
+
+
 def read_descriptions(path: Path, kind: str) -> pd.DataFrame:
     """Read the events of one kind, in order of time; what stands in the file in which order does not matter.
 
@@ -203,7 +210,7 @@ def read_descriptions(path: Path, kind: str) -> pd.DataFrame:
         zip(table["trial_type"], table["onset"], table["duration"], strict=True), start=2
     ):
         try:
-            said = parse_description(text)
+            said = _parsed(text)
         except ValueError as error:
             raise DataError(f"{path}: line {line}: trial_type is {error}; got {text[:60]!r}") from None
         if said.get("kind") == kind and said.get("pronounced", 1.0) != 0:

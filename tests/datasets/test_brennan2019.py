@@ -96,6 +96,16 @@ def test_a_person_with_fewer_trials_keeps_the_right_words(copy: Path) -> None:
     assert study.load("sub-01", sfreq=100.0).windows["word"].isin(["", *expected["Word"]]).all()
 
 
+def test_words_may_be_numbered_within_their_segment(copy: Path) -> None:
+    before = Brennan2019(copy).words("sub-01", Brennan2019(copy).runs("sub-01")[0])
+    table = pd.read_csv(copy / WORDS)
+    table["Order"] = table.groupby("Segment").cumcount() + 1
+    table.to_csv(copy / WORDS, index=False)
+    edit(copy / "proc" / "S01.mat", "proc", lambda proc: proc["trl"].__setitem__((slice(None), 5), table["Order"]))
+    after = Brennan2019(copy).words("sub-01", Brennan2019(copy).runs("sub-01")[0])
+    pd.testing.assert_frame_equal(after.drop(columns="order"), before.drop(columns="order"))
+
+
 def test_who_is_there(copy: Path, roots: dict[str, Path]) -> None:
     for name in ("S02", "S40"):
         shutil.copy(copy / "S01.mat", copy / f"{name}.mat")
@@ -154,9 +164,9 @@ def shift(column: int, by: float, row: int = 30) -> Callable[[dict[str, Any]], N
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (shift(3, 1), r"proc/S01\.mat: trial 31: segment 2 \(Order 31\), expected 1 as in Alice"),
-        (shift(5, 1), r"proc/S01\.mat: trial 32: Order 32 occurs a second time"),
-        (shift(5, 500), r"proc/S01\.mat: trial 31: Order 531 \(Order 531\), expected nan as in Alice"),
+        (shift(3, 1), r"proc/S01\.mat: trial 31: segment 2, Order 31 is not among the words of Alice"),
+        (shift(5, 1), r"proc/S01\.mat: trial 32: segment 1, Order 32 occurs a second time"),
+        (shift(5, 500), r"proc/S01\.mat: trial 31: segment 1, Order 531 is not among the words of Alice"),
         (shift(0, 400), r"proc/S01\.mat: the word '\w+' at .* s off the word before; expected at most 0\.1 s"),
         (lambda proc: proc.update(tot_trials=5), r"proc/S01\.mat: trl has 105 rows, expected 5 as tot_trials says"),
         (lambda proc: proc.update(tot_chans=64), r"proc/S01\.mat: tot_chans is 64, expected 61"),
@@ -179,12 +189,12 @@ def test_broken_trials_are_named(copy: Path, change: Callable[[dict[str, Any]], 
         (lambda table: table.drop(columns="Sentence"), "column 'Sentence' is missing"),
         (lambda table: table.assign(onset=["soon", *table["onset"][1:]]), "line 2: onset is 'soon', expected a number"),
         (
-            lambda table: table.assign(Order=table["Order"] + 1),
-            "line 2: word .* with Order 2, expected words one after",
+            lambda table: table.drop(index=5),
+            "line 7: word .* with Order 7, expected words one after another",
         ),
         (
             lambda table: table.iloc[[1, 0, *range(2, len(table))]],
-            "line 2: word .* with Order 2, expected words one after",
+            "line 3: word .* with Order 1, expected words one after another",
         ),
     ],
 )
