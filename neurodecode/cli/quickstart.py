@@ -7,7 +7,7 @@ from typing import Literal
 def run(
     *,
     study: str = "openmoji",
-    modality: Literal["eeg", "meg", "fmri"] = "eeg",
+    modality: Literal["eeg", "meg", "fmri", "speech"] = "eeg",
     output: Path | None = None,
     root: str | None = None,
     seed: int = 0,
@@ -25,9 +25,10 @@ def run(
         The built-in simulated study (openmoji), or real recordings that `neurodecode studies` finds, such as
         haxby_slice or muse_n170.
     modality : str
-        What the built-in study simulates: eeg, meg or fmri.
+        What the built-in study simulates: eeg, meg or fmri of people who look at pictures, or speech (MEG of people who
+        listen to sentences; needs the extra `speech`).
     output : Path, optional
-        Folder of the result; by default outputs/quickstart, with -meg, -fmri or the study's name added.
+        Folder of the result; by default outputs/quickstart, with -meg, -fmri, -speech or the study's name added.
     root : str, optional
         Folder that holds real recordings; by default the one that the environment variable NEURODECODE_DATA names.
     seed : int
@@ -47,6 +48,7 @@ def run(
 
     from neurodecode.workflow.plan import BUILT_IN, Plan, check_plan
     from neurodecode.workflow.quickstart import run_quickstart
+    from neurodecode.workflow.speech import is_speech, run_speech_quickstart
     from neurodecode.workflow.summary import results_table
 
     name = "quickstart" if (study, modality) == (BUILT_IN, "eeg") else f"quickstart-{study}"
@@ -67,7 +69,8 @@ def run(
     )
     check_plan(plan)
     console = Console()
-    outcome = run_quickstart(plan, step=lambda text: console.print(f"[bold]{text}[/bold]"))
+    whole_way = run_speech_quickstart if is_speech(plan) else run_quickstart
+    outcome = whole_way(plan, step=lambda text: console.print(f"[bold]{text}[/bold]"))
     console.print(results_table(outcome.results))
     spent = ", ".join(f"{step} {seconds:.0f}" for step, seconds in outcome.seconds.items())
     console.print(f"Seconds: {spent}", style="dim")

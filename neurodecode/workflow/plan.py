@@ -8,8 +8,10 @@ from neurodecode.core.errors import ConfigError
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.workflow.retrieve import SHUFFLED
 
-Modality = Literal["eeg", "meg", "fmri"]
+Modality = Literal["eeg", "meg", "fmri", "speech"]
 BUILT_IN = "openmoji"
+#: The built-in study of speech, which is what the modality `speech` means.
+SPEECH = "spoken_meg"
 #: Voxels outside the visual regions are left out by anatomy, as studies of vision do; nothing else is looked at.
 REGIONS = {"openmoji_fmri": ("V1", "V2", "V4", "LOC", "IT")}
 
@@ -23,7 +25,7 @@ class Plan:
     study : str
         ``openmoji`` or a study that `neurodecode studies` lists.
     modality : str
-        Of the built-in study.
+        Of the built-in study; ``speech`` is MEG of people who listen.
     output : Path
         The result's folder.
     root : str, optional
@@ -59,12 +61,14 @@ class Plan:
     @property
     def name(self) -> str:
         """Give the study's name in the catalogue."""
-        return f"{BUILT_IN}_{self.modality}" if self.study == BUILT_IN else self.study
+        if self.study != BUILT_IN:
+            return self.study
+        return SPEECH if self.modality == "speech" else f"{BUILT_IN}_{self.modality}"
 
     @property
     def built_in(self) -> bool:
         """Tell whether the study is simulated first."""
-        return self.name.startswith(f"{BUILT_IN}_")
+        return self.name == SPEECH or self.name.startswith(f"{BUILT_IN}_")
 
     def plain(self) -> dict[str, Any]:
         """Give plain values for ``config.yaml``."""
@@ -95,8 +99,8 @@ def trimmed(plan: Plan, prepared: PreparedStudy) -> list[str]:
 
 def check_plan(plan: Plan) -> None:
     """Refuse a plan that cannot work, naming the argument."""
-    if plan.modality not in ("eeg", "meg", "fmri"):
-        raise ConfigError(f"modality: got {plan.modality!r}, expected eeg, meg or fmri")
+    if plan.modality not in ("eeg", "meg", "fmri", "speech"):
+        raise ConfigError(f"modality: got {plan.modality!r}, expected eeg, meg, fmri or speech")
     if plan.n_pictures < 2:
         raise ConfigError(f"n_pictures: got {plan.n_pictures}, expected at least 2")
     for name in ("n_samples", "jobs", "picture_subjects"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from neurodecode.core.errors import DataError
+from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.results import Results
 from neurodecode.core.scores import Absent, Score, protocol_label
@@ -146,7 +146,10 @@ def make_data(plan: Plan, space: Workspace) -> Path:
     """Simulate the built-in study, or find the folder that holds another; give the data root."""
     if not plan.built_in:
         return open_study(plan.name, plan.root).root if plan.root is None else Path(plan.root)
-    simulate_openmoji(space.data / plan.name, modality=plan.modality, seed=plan.seed, jobs=plan.jobs)
+    modality = plan.modality
+    if modality == "speech":
+        raise ConfigError("modality: speech has a way of its own, neurodecode.workflow.speech")
+    simulate_openmoji(space.data / plan.name, modality=modality, seed=plan.seed, jobs=plan.jobs)
     return space.data
 
 

@@ -1,7 +1,7 @@
 """From ranking tables to records: every number with interval, chance, null and protocol."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,9 +182,17 @@ def curve_records(
     return repetition_curve(answer, wanted, protocol=label, simulated=prepared.simulated, seed=seed, top=top)
 
 
+class Described(Protocol):
+    """Targets that say what they are."""
+
+    def describe(self) -> dict[str, Any]:
+        """Give plain values for results."""
+        ...
+
+
 def build_results(
     prepared: PreparedStudy,
-    bank: TargetBank,
+    bank: Described,
     retrieval: Retrieval | None,
     scores: Sequence[Score],
     absent: Sequence[Absent],

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from neurodecode.core.prepared import PreparedStudy, prepare_study
-from neurodecode.core.results import Results
 from neurodecode.core.scores import Absent
-from neurodecode.datasets.catalogue import open_study
+from neurodecode.datasets.catalogue import open_study, study_classes
 from neurodecode.encoders.stimulus.base import forbidden_as_target
 from neurodecode.encoders.stimulus.mel import MelEncoder
 from neurodecode.training.speech_targets import extract_speech_targets
-from neurodecode.workflow.plan import Plan
+from neurodecode.workflow.plan import SPEECH, Plan
+from neurodecode.workflow.quickstart import Outcome
 from neurodecode.workflow.records import build_results, retrieval_records
 from neurodecode.workflow.retrieve import CHOSEN, Decode, Retrieval, add_scores, with_controls
 from neurodecode.workflow.run_folder import RankingTables
@@ -32,7 +31,6 @@ from neurodecode.workflow.train import decoder_of, train_decoder
 from neurodecode.workflow.write import write_all
 
 Step = Callable[[str], None]
-STUDY = "spoken_meg"
 TARGET = "mel"
 BANDS = 20
 REASON_NO_PICTURE = "speech was heard, no picture was seen"
@@ -40,17 +38,13 @@ REASON_NO_TRUTH = "a ceiling needs the ground truth, which real recordings do no
 FOLD = 0
 
 
-@dataclass
-class SpeechOutcome:
-    """What a quickstart on speech made."""
-
-    results: Results
-    tables: RankingTables
-    report: Path
-    seconds: dict[str, float] = field(default_factory=dict)
+def is_speech(plan: Plan) -> bool:
+    """Tell whether a plan is about speech: the built-in study of speech, or another whose stimuli are speech."""
+    known = study_classes().get(plan.name)
+    return known is not None and known.info.kind == "speech"
 
 
-def run_speech_quickstart(plan: Plan, *, step: Step = print) -> SpeechOutcome:
+def run_speech_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
     """Go the whole way on the built-in speech study, or on another study of speech.
 
     Parameters
@@ -62,11 +56,11 @@ def run_speech_quickstart(plan: Plan, *, step: Step = print) -> SpeechOutcome:
 
     Returns
     -------
-    SpeechOutcome
+    Outcome
         The records, tables and the place of the report.
     """
     space, name = Workspace(plan.output), plan.name
-    built_in = name == STUDY
+    built_in = name == SPEECH
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -118,7 +112,7 @@ def run_speech_quickstart(plan: Plan, *, step: Step = print) -> SpeechOutcome:
             trimmed=_trimmed(prepared, len(some)),
         )
         report = write_all(plan.output, prepared, results, tables, answers, [], plan.plain())
-    return SpeechOutcome(results, tables, report, seconds)
+    return Outcome(results, tables, report, seconds)
 
 
 def make_bank(prepared: PreparedStudy, space: Workspace) -> SeriesBank:

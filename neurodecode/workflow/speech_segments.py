@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ class SeriesBank:
         place = {name: row for row, name in enumerate(distinct)}
         return np.stack(rows)[[place[str(name)] for name in stimuli]]
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         """Give plain values for results and checkpoints."""
         spaces = {name: targets.space.to_dict() for name, targets in self.layers.items()}
         return {"digest": fingerprint(spaces), "layers": spaces}
