@@ -31,13 +31,16 @@ from neurodecode.training.preparation import (
 )
 from neurodecode.training.target_reading import (
     SERIES_ONSET,
-    read_targets,
+    StoredTargets,
+    TargetReader,
     require_degraded,
     target_keys,
     target_shape,
 )
-from neurodecode.training.target_reduction import TargetForm, fit_target, reduced_size
+from neurodecode.training.target_reduction import TargetForm, TargetReduction, TargetScaling, reduced_size
 
+#: Most training stimuli that the centre and the scale of a target are taken from.
+SCALING_STIMULI = 8000
 DEFAULT_TRANSFORMS: tuple[dict[str, Any], ...] = ({"name": "standardize"},)
 
 
@@ -70,8 +73,9 @@ class BrainDataModule(LightningDataModule):
     target_whitening : float
         See :meth:`neurodecode.training.target_reduction.TargetReduction.fit`.
     target_form : str
-        ``components``: principal components of the flattened target; ``raw`` or ``scaled``: the target in its own
-        shape, so that tokens and time series keep it; see :func:`neurodecode.training.target_reduction.fit_target`.
+        ``components``: principal components of the flattened target; ``raw``: the target in its own shape, so that
+        tokens and time series keep it; ``scaled``: the same with one centre and one scale for all numbers. See
+        :mod:`neurodecode.training.target_reduction`.
     training_targets : dict of str to str or None
         Folders of targets of degraded stimuli (blurred ones, say) that take the place of ``targets`` in training.
         Validation and test always use ``targets``.
@@ -160,7 +164,7 @@ class BrainDataModule(LightningDataModule):
         self._lookup = self._target_keys()
         self.preparation = Preparation(self._describe())
         self._fitted = False
-        self._reduced: dict[bool, dict[str, torch.Tensor]] = {}
+        self._reduced: dict[bool, dict[str, torch.Tensor | StoredTargets]] = {}
 
     # -- what is known before anything is read ----------------------------------------------------------------
 
@@ -326,16 +330,23 @@ class BrainDataModule(LightningDataModule):
             for subject in self.subjects:
                 chain = build_transforms(self.transforms, self.study.recording(subject).sensors)
                 self.preparation.transforms[subject] = chain.fit(*self.training_windows(subject))
-            rows = self._training_rows()
             for name in self.targets:
-                self.preparation.reductions[name] = fit_target(
-                    self.embeddings(name)[rows],
-                    self.target_form,
-                    n_components=self._n_components(name),
-                    whitening=self.target_whitening,
-                )
+                self.preparation.reductions[name] = self._fit_target(name)
             self._fitted = True
         return self.preparation
+
+    def _fit_target(self, name: str) -> TargetReduction | TargetScaling:
+        rows = self._training_rows()
+        if self.target_form == "raw":
+            return TargetScaling.identity()
+        if self.target_form == "scaled":
+            if len(rows) > SCALING_STIMULI:
+                drawn = np.random.default_rng([self.seed, 2]).choice(rows, SCALING_STIMULI, replace=False)
+                rows = np.sort(drawn)
+            return TargetScaling.fit(self._reader(name).chunks(rows))
+        return TargetReduction.fit(
+            self.embeddings(name)[rows], n_components=self._n_components(name), whitening=self.target_whitening
+        )
 
     def use(self, preparation: Preparation) -> None:
         """Take a fitted state from a checkpoint instead of fitting one."""
@@ -345,37 +356,41 @@ class BrainDataModule(LightningDataModule):
 
     def embeddings(self, name: str) -> NDArray[np.float32]:
         """Read one target of every candidate, flattened, shape (n_candidates, dim)."""
-        values = read_targets(self.targets[name], self._lookup[name], self._onsets, self._seconds)
+        values = self._reader(name).read(np.arange(len(self.candidates)))
         return values.reshape(len(values), -1)
 
-    def reduced_targets(self, *, training: bool = False) -> dict[str, torch.Tensor]:
+    def _reader(self, name: str, *, degraded: bool = False) -> TargetReader:
+        targets = self.training_targets[name] if degraded else self.targets[name]
+        return TargetReader(targets, self._lookup[name], self._onsets, self._seconds)
+
+    def reduced_targets(self, *, training: bool = False) -> dict[str, torch.Tensor | StoredTargets]:
         """Return every target of every candidate, as the encoder predicts it, shape (n_candidates, *size).
+
+        Tokens and time series in their own shape are read when they are indexed; all else is in memory.
 
         Parameters
         ----------
         training : bool
-            Whether it is for training, where ``training_targets`` take the place of ``targets``; of these, candidates
-            that are never trained on are not read and are zero.
+            Whether it is for training, where ``training_targets`` take the place of ``targets``.
         """
         training = training and bool(self.training_targets)
         if training not in self._reduced:
             preparation = self.prepare_fold()
-            found = {}
+            found: dict[str, torch.Tensor | StoredTargets] = {}
             for name in self.targets:
-                values = self._degraded(name) if training and name in self.training_targets else self.embeddings(name)
-                size = self.interface["targets"][name]["size"]
-                shape = [size] if isinstance(size, int) else size
-                found[name] = torch.from_numpy(preparation.reductions[name](values)).reshape(-1, *shape)
+                degraded = training and name in self.training_targets
+                reader, scaling = self._reader(name, degraded=degraded), preparation.reductions[name]
+                if isinstance(self.interface["targets"][name]["size"], list):
+                    found[name] = StoredTargets(reader, scaling)
+                    continue
+                # Of degraded targets there need not be any but for the stimuli that are trained on.
+                rows = self._training_rows() if degraded else np.arange(len(self.candidates))
+                values = reader.read(rows)
+                flat = np.zeros((len(self.candidates), int(np.prod(values.shape[1:]))), dtype=np.float32)
+                flat[rows] = values.reshape(len(rows), -1)
+                found[name] = torch.from_numpy(scaling(flat))
             self._reduced[training] = found
         return self._reduced[training]
-
-    def _degraded(self, name: str) -> NDArray[np.float32]:
-        rows = self._training_rows()
-        keys = [self._lookup[name][row] for row in rows]
-        read = read_targets(self.training_targets[name], keys, [self._onsets[row] for row in rows], self._seconds)
-        values = np.zeros((len(self.candidates), int(np.prod(read.shape[1:]))), dtype=np.float32)
-        values[rows] = read.reshape(len(rows), -1)
-        return values
 
     # -- Lightning --------------------------------------------------------------------------------------------
 

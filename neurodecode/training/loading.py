@@ -23,6 +23,7 @@ from neurodecode.training.items import (
     sequences_at_a_time,
 )
 from neurodecode.training.preparation import Preparation
+from neurodecode.training.target_reading import StoredTargets
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class ItemDataset(Dataset[Batch]):
         What can be asked for.
     preparation : Preparation
         Fitted transforms.
-    targets : dict of str to Tensor of shape (n_candidates, ...)
+    targets : dict of str to Tensor or StoredTargets of shape (n_candidates, ...)
         Reduced targets by name, one row a candidate; empty for none.
     candidates : list of str
         Names of the rows of the targets.
@@ -131,7 +132,7 @@ class ItemDataset(Dataset[Batch]):
         study: PreparedStudy,
         items: Items,
         preparation: Preparation,
-        targets: Mapping[str, torch.Tensor],
+        targets: Mapping[str, torch.Tensor | StoredTargets],
         candidates: list[str],
         averaging: Averaging,
         *,

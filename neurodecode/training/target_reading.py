@@ -1,13 +1,17 @@
 """Reading targets of candidates: which key each has, what shape, and from where in a series it is cut."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from neurodecode.core.errors import DataError, MismatchError
 from neurodecode.core.targets import Targets, TargetSpace
+from neurodecode.training.target_reduction import TargetMap
 
 #: Columns of a stimulus table that say where in which series the target of a segment lies.
 SERIES, SERIES_ONSET = "series", "series_onset"
@@ -74,27 +78,65 @@ def target_keys(
     return keys
 
 
-def read_targets(targets: Targets, keys: Sequence[str], onsets: Sequence[float], seconds: float) -> NDArray[np.float32]:
-    """Read the target of every candidate.
+@dataclass(frozen=True)
+class TargetReader:
+    """Read one target of candidates from where it is stored.
 
     Parameters
     ----------
     targets : Targets
         One space.
-    keys : sequence of str
-        See :func:`target_keys`.
-    onsets : sequence of float
+    keys : list of str
+        Of every candidate; see :func:`target_keys`.
+    onsets : list of float
         Where a segment begins in its series, in seconds; unused for other kinds.
     seconds : float
         Duration of a window.
-
-    Returns
-    -------
-    ndarray of shape (n_candidates, *target_shape)
     """
-    if targets.space.kind != "series":
-        return targets.get(keys)
-    return np.stack([targets.slice(key, onset, seconds) for key, onset in zip(keys, onsets, strict=True)])
+
+    targets: Targets
+    keys: list[str]
+    onsets: list[float]
+    seconds: float
+
+    def __len__(self) -> int:
+        """Return the number of candidates."""
+        return len(self.keys)
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read some candidates, shape (n, *target_shape)."""
+        if self.targets.space.kind != "series":
+            return self.targets.get([self.keys[row] for row in rows])
+        return np.stack([self.targets.slice(self.keys[row], self.onsets[row], self.seconds) for row in rows])
+
+    def chunks(self, rows: NDArray[np.int64], size: int = 64) -> Iterator[NDArray[np.float32]]:
+        """Read candidates a few at a time."""
+        for begin in range(0, len(rows), size):
+            yield self.read(rows[begin : begin + size])
+
+
+@dataclass(frozen=True)
+class StoredTargets:
+    """Targets in their own shape, read when a batch asks for them: tokens and time series do not fit into memory.
+
+    Parameters
+    ----------
+    reader : TargetReader
+        Where they are.
+    scaling : TargetMap
+        What is done to them.
+    """
+
+    reader: TargetReader
+    scaling: TargetMap
+
+    def __len__(self) -> int:
+        """Return the number of candidates."""
+        return len(self.reader)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Return rows ``(n, *shape)``, float32."""
+        return torch.from_numpy(self.scaling(self.reader.read(index.numpy())))
 
 
 def require_degraded(name: str, clean: TargetSpace, degraded: TargetSpace) -> None:

@@ -1,6 +1,6 @@
 """What is fitted to targets before training: a centre, a scale, and leading components where they are wanted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -119,7 +119,7 @@ class TargetScaling:
 
     Examples
     --------
-    >>> scaling = TargetScaling.fit(np.array([[0.0, 2.0], [4.0, 6.0]], dtype=np.float32))
+    >>> scaling = TargetScaling.fit([np.array([[0.0, 2.0], [4.0, 6.0]], dtype=np.float32)])
     >>> float(scaling.centre[0]), round(float(scaling.scale[0]), 3)
     (3.0, 2.236)
     """
@@ -128,18 +128,24 @@ class TargetScaling:
     scale: Vectors
 
     @classmethod
-    def fit(cls, values: Vectors) -> "TargetScaling":
-        """Take mean and deviation of all numbers of the training stimuli.
+    def fit(cls, chunks: Iterable[Vectors]) -> "TargetScaling":
+        """Take mean and deviation of all numbers of the training stimuli, which come a few at a time.
 
         Raises
         ------
         DataError
             If they do not differ.
         """
-        scale = float(values.std(dtype=np.float64))
-        if not scale > 0:
+        count, total, squares = 0, 0.0, 0.0
+        for values in chunks:
+            count += values.size
+            total += float(values.sum(dtype=np.float64))
+            squares += float(np.square(values, dtype=np.float64).sum())
+        mean = total / max(count, 1)
+        variance = squares / max(count, 1) - mean**2
+        if not variance > 1e-12 * max(mean**2, 1e-30):
             raise DataError("target: all numbers of all training stimuli are the same, expected them to differ")
-        return cls(np.array([values.mean(dtype=np.float64)], np.float32), np.array([scale], np.float32))
+        return cls(np.array([mean], np.float32), np.array([np.sqrt(variance)], np.float32))
 
     @classmethod
     def identity(cls) -> "TargetScaling":
@@ -157,31 +163,6 @@ class TargetScaling:
     def state(self) -> dict[str, Vectors]:
         """Give centre and scale."""
         return {"centre": self.centre, "scale": self.scale}
-
-
-def fit_target(values: Vectors, form: TargetForm, *, n_components: int | None, whitening: float) -> TargetMap:
-    """Fit what a target needs in one of its forms.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_stimuli, dim)
-        One row a training stimulus.
-    form : str
-        ``components``: centred, leading principal components (:class:`TargetReduction`); ``raw``: as stored;
-        ``scaled``: one centre and one scale for all numbers.
-    n_components, whitening
-        Of the components; see :meth:`TargetReduction.fit`.
-
-    Examples
-    --------
-    >>> fit_target(np.ones((3, 2), np.float32), "raw", n_components=None, whitening=0.0)(np.ones((1, 2), np.float32))
-    array([[1., 1.]], dtype=float32)
-    """
-    if form == "raw":
-        return TargetScaling.identity()
-    if form == "scaled":
-        return TargetScaling.fit(values)
-    return TargetReduction.fit(values, n_components=n_components, whitening=whitening)
 
 
 def target_map_from_state(state: Mapping[str, Any]) -> TargetMap:
