@@ -195,6 +195,8 @@ class MLPHeads(Heads):
         Width of the hidden layer.
     dropout : float
         Dropout of the hidden layer.
+    plain : bool
+        Nothing but two linear maps with GELU and dropout between them.
     """
 
     def __init__(
@@ -203,14 +205,19 @@ class MLPHeads(Heads):
         targets: Mapping[str, int | list[int] | Shape],
         width: int = 1024,
         dropout: float = 0.0,
+        plain: bool = False,
     ) -> None:
         check_dropout(dropout=dropout)
+        self._plain = plain
         self._width = width
         self._dropout = dropout
         super().__init__(in_features, targets)
 
     def build(self, out_features: int) -> nn.Module:
         """Return a map with one hidden layer."""
+        if self._plain:
+            maps = nn.Linear(self.in_features, self._width), nn.Linear(self._width, out_features)
+            return nn.Sequential(maps[0], nn.GELU(), nn.Dropout(self._dropout), maps[1])
         return nn.Sequential(
             nn.LayerNorm(self.in_features),
             nn.GELU(),

@@ -1,4 +1,4 @@
-"""Heads for targets of many tokens: a linear map to all of them, and a projector a token for retrieval."""
+"""Heads for targets of many tokens: a map to all of them at once, or one for every token of a latent that has them."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from neurodecode.core.errors import ConfigError
+from neurodecode.core.errors import ConfigError, MismatchError
 from neurodecode.encoders.brain.heads import RETRIEVAL, Heads, Shape, target_shapes
 
 
@@ -107,3 +107,48 @@ class TokenHeads(Heads):
             ]
             heads[RETRIEVAL] = torch.cat(projected, dim=1)
         return heads
+
+
+class SameTokenHeads(Heads):
+    """For a latent of tokens: each becomes the target's token of the same number.
+
+    A token is the target's itself where widths agree, as in networks trained to end in them; a linear map, the same for
+    all tokens, leads to another width. A target that is a vector is read linearly from the mean of the tokens.
+
+    Parameters
+    ----------
+    in_features, targets
+        See :class:`Heads`.
+
+    Examples
+    --------
+    >>> heads = SameTokenHeads(8, {"image": [5, 8], "pooled": 3})(torch.zeros(2, 8, 5))
+    >>> heads["image"].shape, heads["pooled"].shape
+    (torch.Size([2, 5, 8]), torch.Size([2, 3]))
+    """
+
+    reads_time = True
+
+    def __init__(self, in_features: int, targets: Mapping[str, int | list[int] | Shape]) -> None:
+        super().__init__(in_features, targets)
+        for name, shape in self.shapes.items():
+            if len(shape) > 2:
+                raise ConfigError(f"heads: got shape {shape} for {name!r}, expected (dim,) or (n_tokens, dim)")
+        self.maps = nn.ModuleList(
+            nn.Identity() if shape[1:] == (in_features,) else nn.Linear(in_features, shape[-1])
+            for shape in self.shapes.values()
+        )
+
+    def build(self, out_features: int) -> nn.Module:
+        """Return nothing: these maps depend on the last axis of the targets alone."""
+        return nn.Identity()
+
+    def forward(self, latent: Tensor) -> dict[str, Tensor]:
+        """Return a prediction of shape ``(n_trials, *shape)`` for every target."""
+        tokens = latent.transpose(1, 2)
+        found = {}
+        for (name, shape), module in zip(self.shapes.items(), self.maps, strict=True):
+            if len(shape) == 2 and shape[0] != tokens.shape[1]:
+                raise MismatchError(f"head {name!r}: got {tokens.shape[1]} tokens, expected the target's {shape[0]}")
+            found[name] = module(tokens if len(shape) == 2 else tokens.mean(dim=1))
+        return found

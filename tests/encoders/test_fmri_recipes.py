@@ -1,19 +1,27 @@
 """Published encoders of fMRI against the facts about them: shapes, gradients, what belongs to a subject."""
 
 from functools import partial
+from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from neurodecode.core.errors import ConfigError
+from neurodecode.core.errors import ConfigError, MismatchError
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.encoders.brain.brain_encoder import BrainEncoder
 from neurodecode.encoders.brain.bridge_encoder import BridgeEncoder
 from neurodecode.encoders.brain.front_ends import SubjectProjection
+from neurodecode.encoders.brain.heads import MLPHeads
+from neurodecode.encoders.brain.layouts import SensorLayout, SubjectSensors
+from neurodecode.encoders.brain.perceiver import Perceiver
 from neurodecode.encoders.brain.pooled_embedding import PooledEmbedding, SignalBuilder, pool_voxels
 from neurodecode.encoders.brain.residual_mlp import ResidualMLP
-from neurodecode.encoders.brain.token_heads import TokenHeads, TokenProjector
+from neurodecode.encoders.brain.token_heads import SameTokenHeads, TokenHeads, TokenProjector
+from neurodecode.encoders.brain.token_transformer import TokenTransformer
+from neurodecode.encoders.brain.volume_patches import VolumePatches
+from neurodecode.encoders.brain.voxel_tokens import VoxelTokens
 
 
 def maps(n_times: int = 1, rows: int = 3, **counts: int) -> list[SubjectBatch]:
@@ -177,3 +185,130 @@ def test_one_subject_alone_cycles_through_itself() -> None:
     output = encoder([group])
     assert output.reconstruction is not None
     torch.testing.assert_close(output.inner["cycled"], encoder.front_end.embed("a", output.reconstruction))
+
+
+# -- umbrae ------------------------------------------------------------------------------------------------------
+
+
+def test_voxel_tokens_are_the_two_maps_one_after_the_other() -> None:
+    torch.manual_seed(0)
+    tokenizer = VoxelTokens({"a": 7, "b": 9}, 1, n_tokens=4, width=5)
+    (group,) = maps(b=9)
+    opened = tokenizer.openers[1](group.signal)  # (n, voxels, tokens)
+    expected = tokenizer.summers[1](opened.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(tokenizer([group]), expected)
+    with torch.device("meta"):
+        full = VoxelTokens({"a": 15724}, 1)
+    assert n_parameters(full) == (15724 * 1024 + 1024) + 2 * 256
+
+
+def test_latents_gather_tokens_and_only_the_tokenizer_is_the_subjects() -> None:
+    torch.manual_seed(0)
+    encoder = BrainEncoder(
+        {"a": 7, "b": 9}, 1, {"image": [6, 8], "pooled": 3}, front_end=partial(VoxelTokens, n_tokens=4, width=8),
+        backbone=partial(Perceiver, n_latents=6, width=8, n_layers=2, n_heads=2, head_width=6), heads=SameTokenHeads,
+    ).eval()  # fmt: skip
+    output = encoder(maps(a=7))
+    assert output.latent.shape == (3, 8, 6)
+    torch.testing.assert_close(output.heads["image"], output.latent.transpose(1, 2))
+    assert output.heads["pooled"].shape == (3, 3)
+    sum(head.square().sum() for head in output.heads.values()).backward()
+    missed = {name for name, reached in gradients(encoder).items() if not reached}
+    assert missed >= {"front_end.openers.1.weight", "front_end.summers.1.weight"}
+    # Softmax does not see a constant of the keys: their gradient is but rounding.
+    assert {name for name in missed if not name.endswith("key.bias")} == {
+        f"front_end.{part}.1.{kind}" for part, kind in product(("openers", "summers"), ("weight", "bias"))
+    }
+    # Tokens are a set to the latents.
+    tokens = torch.randn(2, 8, 4)
+    torch.testing.assert_close(encoder.backbone(tokens), encoder.backbone(tokens[:, :, [2, 0, 3, 1]]))
+    with pytest.raises(MismatchError, match="head 'image': got 6 tokens, expected the target's 5"):
+        SameTokenHeads(8, {"image": [5, 8]})(output.latent)
+
+
+# -- neuro_vision ------------------------------------------------------------------------------------------------
+
+
+def volumes(**shapes: tuple[int, int, int]) -> SubjectSensors:
+    """Every voxel of a box, in an order of its own."""
+    generator = np.random.default_rng(0)
+    layouts = {}
+    for subject, shape in shapes.items():
+        grid = generator.permutation(np.argwhere(np.ones(shape, dtype=bool)).astype(np.int64))
+        layouts[subject] = SensorLayout(tuple(map(str, range(len(grid)))), 0.0, grid=grid, volume=shape)
+    return SubjectSensors(layouts)
+
+
+def test_patches_are_cubes_of_the_volume() -> None:
+    sensors = volumes(a=(5, 4, 2))
+    front_end = VolumePatches(sensors, 1, patch=2)
+    assert (front_end.out_channels, front_end.out_times) == (8, 3 * 2 * 1)
+    (group,) = maps(a=40)
+    dense = torch.zeros(3, 6, 4, 2)
+    grid = sensors.layouts["a"].grid
+    assert grid is not None
+    for voxel, (x, y, z) in enumerate(grid):
+        dense[:, x, y, z] = group.signal[:, voxel, 0]
+    cubes = front_end([group])
+    for number, (x, y) in enumerate(product(range(3), range(2))):
+        expected = dense[:, 2 * x : 2 * x + 2, 2 * y : 2 * y + 2, 0:2].flatten(1)
+        torch.testing.assert_close(cubes[:, :, number], expected)
+
+
+def test_cubes_without_a_voxel_of_anybody_are_left_out() -> None:
+    sensors = volumes(a=(6, 2, 2), b=(6, 2, 2))
+    for subject, planes in (("a", (0, 1)), ("b", (5,))):
+        layout = sensors.layouts[subject]
+        assert layout.grid is not None
+        inside = np.isin(layout.grid[:, 0], planes)
+        names = tuple(np.array(layout.names)[inside])
+        sensors.layouts[subject] = SensorLayout(names, 0.0, grid=layout.grid[inside], volume=(6, 2, 2))
+    front_end = VolumePatches(SubjectSensors(sensors.layouts), 1, patch=2)
+    assert front_end.kept.tolist() == [0, 2]
+    first, second = maps(a=8, b=4)
+    cubes = front_end([first, second])
+    assert (cubes[:3, :, 1] == 0).all()
+    assert (cubes[3:, :, 0] == 0).all()
+
+
+def test_other_volumes_are_brought_to_the_size_of_the_first() -> None:
+    front_end = VolumePatches(volumes(a=(4, 4, 4), b=(8, 8, 8)), 1, patch=2)
+    flat = [SubjectBatch(subject, torch.ones(1, count, 1)) for subject, count in (("a", 64), ("b", 512))]
+    cubes = front_end(flat)
+    torch.testing.assert_close(cubes, torch.ones(2, 8, 8))
+
+
+def test_a_new_subject_is_welcome_where_their_voxels_lie() -> None:
+    front_end = VolumePatches(volumes(a=(4, 4, 4)), 1, patch=2)
+    sensors = volumes(new=(4, 4, 4)).layouts["new"]
+    front_end.welcome("new", sensors)
+    (group,) = maps(new=64)
+    assert front_end([group]).shape == (3, 8, 8)
+    with pytest.raises(ConfigError, match="expected one the encoder was not built for"):
+        front_end.welcome("new", sensors)
+    with pytest.raises(ConfigError, match="a has no grid"):
+        VolumePatches(SubjectSensors({"a": SensorLayout(("x",), 0.0)}), 1)
+
+
+def test_one_model_for_all_with_nothing_of_a_subject() -> None:
+    torch.manual_seed(0)
+    encoder = BrainEncoder(
+        volumes(a=(4, 4, 4), b=(4, 4, 4)), 1, {"image": 6, "vae": [2, 3, 3]}, front_end=partial(VolumePatches, patch=2),
+        backbone=partial(TokenTransformer, width=8, n_layers=2, n_heads=2),
+        heads=partial(MLPHeads, width=5, plain=True),
+    ).eval()  # fmt: skip
+    assert n_parameters(encoder.front_end) == 0
+    output = encoder(maps(a=64, b=64))
+    assert {name: tuple(head.shape) for name, head in output.heads.items()} == {"image": (6, 6), "vae": (6, 2, 3, 3)}
+    assert n_parameters(encoder.heads) == (8 * 5 + 5) * 2 + (5 * 6 + 6) + (5 * 18 + 18)
+    sum(head.square().sum() for head in output.heads.values()).backward()
+    assert all(reached for name, reached in gradients(encoder).items() if not name.endswith("key.bias"))
+
+
+def test_places_are_known_to_the_transformer() -> None:
+    torch.manual_seed(0)
+    backbone = TokenTransformer(3, 4, width=8, n_layers=1, n_heads=2).eval()
+    tokens = torch.randn(2, 3, 4)
+    assert not torch.allclose(backbone(tokens), backbone(tokens[:, :, [1, 0, 2, 3]]))
+    assert TokenTransformer(3, 4, width=8, n_layers=1, n_heads=2, pooling="none")(tokens).shape == (2, 8, 4)
+    assert TokenTransformer(3, 4, width=8, n_layers=1, n_heads=2, pooling="mean")(tokens).shape == (2, 8)

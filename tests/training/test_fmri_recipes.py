@@ -1,16 +1,38 @@
 """The small sizes of the recipes for fMRI take real steps on a tiny study."""
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from neurodecode.core.prepared import PreparedStudy
+from neurodecode.core.array_store import ArrayStore
+from neurodecode.core.prepared import PreparedStudy, prepare_study
+from neurodecode.core.recording import Recording
 from neurodecode.training.command_line import CommandLine, run
 
 CONFIGS = Path(str(files("neurodecode.configs")))
-RECIPES = ["mindbridge", "mindeye1", "mindeye2"]
+RECIPES = ["mindbridge", "mindeye1", "mindeye2", "umbrae"]
+OF_VOLUMES = ["neuro_vision"]
+
+
+@pytest.fixture(scope="module")
+def volume_study(tiny_study_class: type, tmp_path_factory: pytest.TempPathFactory) -> PreparedStudy:
+    """The tiny study with its voxels in a volume."""
+
+    class InVolumes(tiny_study_class):  # type: ignore[misc]
+        def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
+            recording = super().load(subject, sfreq=sfreq, store=store)
+            block = recording.blocks["all"]
+            count = len(block.sensors)
+            grid = np.stack([np.arange(count) % 5, np.arange(count) // 5, np.zeros(count)], axis=1).astype(np.int64)
+            sensors = replace(block.sensors, grid=grid, volume=(5, 2, 1))
+            return replace(recording, blocks={"all": replace(block, sensors=sensors)})
+
+    root = tmp_path_factory.mktemp("source")
+    return prepare_study(InVolumes(root), tmp_path_factory.mktemp("cache") / "volumes")
 
 
 def fit(recipe: str, study: PreparedStudy, targets: dict[str, str], folder: Path, *extra: str) -> CommandLine:
@@ -31,11 +53,11 @@ def fit(recipe: str, study: PreparedStudy, targets: dict[str, str], folder: Path
     return found
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [*RECIPES, *OF_VOLUMES])
 def test_small_sizes_take_steps(
-    recipe: str, tiny_study: PreparedStudy, tiny_targets: dict[str, str], tmp_path: Path
+    recipe: str, volume_study: PreparedStudy, tiny_targets: dict[str, str], tmp_path: Path
 ) -> None:
-    found = fit(recipe, tiny_study, tiny_targets, tmp_path, "--data.batch_size", "12")
+    found = fit(recipe, volume_study, tiny_targets, tmp_path, "--data.batch_size", "12")
     assert found.trainer.global_step == 4
     logged = found.trainer.logged_metrics
     assert torch.isfinite(logged["train/loss"])
