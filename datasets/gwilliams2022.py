@@ -28,6 +28,8 @@ STORIES = ("lw1", "cable_spool_fort", "easy_money", "the_black_willow")
 LONGEST_DESCRIPTION, MOST_ENTRIES = 2000, 64
 ELP_POINTS = 8
 DURATION_TOLERANCE = 1.0
+# The converter has 16 bits.
+BYTES_OF_SAMPLE = 2
 
 
 class Gwilliams2022(SpeechStudy):
@@ -320,6 +322,12 @@ def open_kit(path: Path) -> tuple[Any, list[str]]:
 
 def _check_length(path: Path, raw: Any) -> None:
     """Compare the length that the header says with the file's size and with its sidecar."""
+    needed = raw.n_times * len(raw.ch_names) * BYTES_OF_SAMPLE
+    if raw.n_times < 1 or path.stat().st_size < needed:
+        raise DataError(
+            f"{path}: {path.stat().st_size} bytes, expected {needed} or more for {raw.n_times} samples of "
+            f"{len(raw.ch_names)} channels; it was cut"
+        )
     sidecar = path.with_suffix(".json")
     promised = read_json(sidecar).get("RecordingDuration") if sidecar.is_file() else None
     duration = raw.n_times / raw.info["sfreq"]

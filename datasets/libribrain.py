@@ -250,6 +250,11 @@ def open_chapter(path: Path) -> Iterator[tuple[Any, Sensors]]:
         unknown = sorted(set(kinds) - set(KINDS))
         if unknown:
             raise DataError(f"{path}: channel_types has {unknown[0]!r}, expected mag or grad")
+        if data.compression is None and data.id.get_storage_size() < data.size * data.dtype.itemsize:
+            raise DataError(
+                f"{path}: data holds {data.id.get_storage_size()} bytes, expected {data.size * data.dtype.itemsize} "
+                f"for its shape {data.shape}; it was not written whole"
+            )
         rate = float(file.attrs["sample_frequency"])
         _check_times(np.asarray(times[()]).ravel(), data.shape[1], rate, path)
         sensors = Sensors(names, kinds, rate, 0.0, "T, T/m", layout=flat_layout(names))

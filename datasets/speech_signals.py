@@ -118,7 +118,9 @@ def stream_signals(
 
 def _checked(read: Reader, start: int, stop: int, names: Sequence[str], rate: float, where: str) -> NDArray[np.float32]:
     try:
-        block = np.asarray(read(start, stop), dtype=np.float32)
+        # What single precision cannot hold is infinite, and said to be so below.
+        with np.errstate(over="ignore"):
+            block = np.asarray(read(start, stop), dtype=np.float32)
     except DataError:
         raise
     except Exception as error:  # a cut file ends in whatever exception its reader stumbles on

@@ -113,6 +113,14 @@ def write_key(key: str, value: Any) -> Callable[[h5py.File], None]:
     return change
 
 
+def unwritten(file: h5py.File) -> None:
+    """What is left when a writer is killed: a shape, and few of its chunks."""
+    shape = file["data"].shape
+    first = file["data"][:, :50]
+    del file["data"]
+    file.create_dataset("data", shape, "f4", chunks=(shape[0], 50))[:, :50] = first
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -120,6 +128,7 @@ def write_key(key: str, value: Any) -> Callable[[h5py.File], None]:
         (write_key("times", None), "has no data set 'times', got data"),
         (lambda f: f.attrs.__delitem__("sample_frequency"), "has no attribute 'sample_frequency', got channel_names"),
         (lambda f: f.attrs.__delitem__("channel_names"), "has no attribute 'channel_names'"),
+        (unwritten, r"data holds \d+ bytes, expected \d+ for its shape .*; it was not written whole"),
         (
             write_key("data", np.ones((30, 7, 2))),
             r"data is float64 of shape \(30, 7, 2\), expected numbers, channels by",

@@ -1,6 +1,8 @@
 """MOUS: the log's clock is matched with triggers and proven; words come from aligned sounds."""
 
+import contextlib
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +160,20 @@ def test_broken_recordings_are_named(copy: Path) -> None:
         Schoffelen2019(copy).load("sub-A2002")
     with pytest.raises(DataError, match=r"nothing\.ds: no such folder"):
         open_ctf(copy / "nothing.ds")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_header_does_more_than_be_refused(copy: Path, seed: int) -> None:
+    path = copy / RECORDING / "sub-A2002_task-auditory_meg.res4"
+    generator = np.random.default_rng(seed)
+    content = bytearray(path.read_bytes())
+    for place in generator.integers(760, 3000, 3):
+        content[place] = int(generator.integers(0, 256))
+    path.write_bytes(content)
+    with contextlib.suppress(DataError), warnings.catch_warnings():
+        # Sensors that lie kilometres away overflow in the reader.
+        warnings.simplefilter("ignore")
+        Schoffelen2019(copy).load("sub-A2002", sfreq=50.0)
 
 
 def test_the_list_of_sentences(tmp_path: Path) -> None:
