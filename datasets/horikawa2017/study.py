@@ -234,7 +234,9 @@ class GenericObjectDecoding(Study):
             side = table["task"].map({"train": "train", rule: "test"}).fillna("")
             parts[subject] = hold_out(side, table["concept"], share=VALIDATION_SHARE, seed=SEED)
             units[subject] = table["concept"].astype(str).tolist()
-        text = f"{rule} of the 50 other categories tests; a tenth of the training categories validates, by the hash"
+        text = (
+            f"{rule} of the categories outside the training tests; a tenth of the training ones validates, by the hash"
+        )
         return split_of_parts(parts, units, unit="concept", rule=text, seed=SEED)
 
     def steps(self) -> dict[str, Any]:
