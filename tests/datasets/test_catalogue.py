@@ -7,7 +7,7 @@ import json
 import sys
 import tarfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.files import fingerprint
@@ -23,6 +24,7 @@ from neurodecode.core.study import Study, StudyInfo
 from neurodecode.datasets import catalogue, openmoji
 from neurodecode.datasets.catalogue import data_root, list_studies, open_study, study_classes
 from neurodecode.datasets.miniatures.catalogue import write_miniature
+from neurodecode.datasets.simulation.speech_study import SpeechSize, simulate_speech_study
 from neurodecode.datasets.simulation.study import simulate_study
 
 
@@ -78,6 +80,17 @@ def mini_simulation(modality: str) -> Callable[[Path, Path], Path]:
     return build
 
 
+def mini_listening(root: Path, pristine_eeg: Path) -> Path:
+    pytest.importorskip("espeakng_loader", reason="the voice is in the extra 'speech'")
+
+    def loudness(waves: Sequence[NDArray[np.float32]]) -> tuple[tuple[str, ...], list[NDArray[np.float32]]]:
+        return ("loud",), [wave[: len(wave) // 320 * 320].reshape(-1, 320).std(axis=1)[:, None] for wave in waves]
+
+    size = SpeechSize(sentences=60, runs=2, subjects=1)
+    simulate_speech_study(root / "spoken_meg", features_of=loudness, driven_by="loudness", size=size)
+    return root
+
+
 FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "algonauts2023": lambda root, pristine_eeg: write_miniature("algonauts2023", root / "algonauts2023"),
     "armeni2022": lambda root, pristine_eeg: write_miniature("armeni2022", root / "armeni2022"),
@@ -103,6 +116,7 @@ FIXTURES: dict[str, Callable[[Path, Path], Path]] = {
     "openmoji_fmri": mini_simulation("fmri"),
     "schoffelen2019": lambda root, pristine_eeg: write_miniature("schoffelen2019", root / "schoffelen2019"),
     "smni_visual": lambda root, pristine_eeg: write_miniature("smni_visual", root / "smni_visual"),
+    "spoken_meg": mini_listening,
     "things_eeg2": lambda root, pristine_eeg: write_miniature("things_eeg2", root / "things_eeg2"),
     "things_meg": lambda root, pristine_eeg: write_miniature("things_meg", root / "things_meg"),
 }
@@ -135,7 +149,7 @@ def test_what_is_known_is_filled_in() -> None:
         assert info.name == info.name.lower()
         assert info.modality in ("eeg", "meg", "fmri")
         assert info.kind in ("image", "speech", "word")
-        assert info.simulated == info.name.startswith("openmoji_")
+        assert info.simulated == info.name.startswith(("openmoji_", "spoken_"))
         assert len(info.description) < 120
         json.dumps({"name": info.name, "expected": dict(info.expected)})
 
