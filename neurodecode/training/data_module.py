@@ -392,6 +392,12 @@ class BrainDataModule(LightningDataModule):
             self._reduced[training] = found
         return self._reduced[training]
 
+    def gallery(self, part: Part) -> tuple[list[str], NDArray[np.int64]]:
+        """Return the candidates that a part shows, each once, and their rows in :meth:`reduced_targets`."""
+        shown = set(self._items[part].table["candidate"].astype(str))
+        rows = np.array([row for row, name in enumerate(self.candidates) if name in shown], dtype=np.int64)
+        return [self.candidates[row] for row in rows], rows
+
     # -- Lightning --------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, MismatchError
+from neurodecode.core.split import Part
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.encoders.brain.context import Context
 from neurodecode.encoders.brain.heads import RETRIEVAL
 from neurodecode.encoders.brain.outputs import EncoderOutput
-from neurodecode.evaluation.ranks import ranks_from_scores
+from neurodecode.training.answers import Answers
 from neurodecode.training.batches import Batch
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.objectives import Objective, ObjectiveSum, side_by_side
@@ -26,6 +27,9 @@ from neurodecode.training.warm_start import start_linear_path
 
 EncoderFactory = Callable[[dict[str, int], int, dict[str, int | list[int]]], nn.Module]
 ImageSideFactory = Callable[[dict[str, int | list[int]]], nn.Module]
+
+#: Candidates whose targets are read at a time.
+GALLERY_ROWS = 256
 
 
 class DecodeTask(PreparedTask):
@@ -90,8 +94,7 @@ class DecodeTask(PreparedTask):
         if unknown:
             raise ConfigError(f"score_heads: got {unknown[0]!r}, expected some of {', '.join(sizes)}")
         self.warm_start: Literal["none", "ridge", "encoding"] = warm_start
-        self._answers: list[tuple[Batch, EncoderOutput, dict[str, Tensor]]] = []
-        self._alone: list[Tensor] = []
+        self._answers: Answers | None = None
 
     # -- checkpoints ------------------------------------------------------------------------------------------
 
@@ -147,12 +150,12 @@ class DecodeTask(PreparedTask):
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep the predictions of a validation batch."""
-        self._answer(batch)
+        """Score the predictions of a validation batch."""
+        self._answer(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Keep the predictions of a test batch."""
-        self._answer(batch)
+        """Score the predictions of a test batch."""
+        self._answer(batch, "test")
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and retrieval among the validation candidates."""
@@ -192,37 +195,38 @@ class DecodeTask(PreparedTask):
                 sync_dist=True,
             )
 
-    def _answer(self, batch: Batch) -> None:
-        self._answers.append((batch, self(batch.groups), self.references(batch.targets)))
-        if self.uses_context:
-            self._alone.append(side_by_side(self(alone(batch.groups)).heads, self.score_heads))
+    def _gallery(self, part: Part) -> tuple[list[str], Tensor]:
+        """Return the candidates of a part and what the heads that are scored should say to them."""
+        data = getattr(self._trainer, "datamodule", None)
+        if not isinstance(data, BrainDataModule):
+            raise ConfigError(f"data: got {type(data).__name__}, expected BrainDataModule, which knows the candidates")
+        names, rows = data.gallery(part)
+        targets = data.reduced_targets()
+        found = []
+        for begin in range(0, len(rows), GALLERY_ROWS):
+            index = torch.from_numpy(rows[begin : begin + GALLERY_ROWS])
+            references = self.references({name: values[index].to(self.device) for name, values in targets.items()})
+            found.append(side_by_side(references, self.score_heads))
+        return names, torch.cat(found)
 
-    def _conclude(self, part: Literal["val", "test"]) -> None:
-        answers, self._answers = self._answers, []
-        if not answers:
-            return
-        n_rows = sum(len(batch) for batch, _, _ in answers)
+    def _answer(self, batch: Batch, part: Part) -> None:
+        if self._answers is None:
+            self._answers = Answers(*self._gallery(part))
+        output = self(batch.groups)
         # The last objectives are those that count at the end of training.
-        losses = [self.objectives(output, references, batch, 1.0)[0] for batch, output, references in answers]
-        loss = sum(float(loss) * len(batch) for loss, (batch, _, _) in zip(losses, answers, strict=True)) / n_rows
-        brain = torch.cat([side_by_side(output.heads, self.score_heads) for _, output, _ in answers])
-        image = torch.cat([side_by_side(references, self.score_heads) for _, _, references in answers])
-        metrics = retrieval_metrics(
-            brain.float().cpu().numpy(),
-            image.float().cpu().numpy(),
-            np.array([subject for batch, _, _ in answers for subject in batch.subjects]),
-            np.array([candidate for batch, _, _ in answers for candidate in batch.candidates]),
+        loss, _ = self.objectives(output, self.references(batch.targets), batch, 1.0)
+        self._answers.add(
+            side_by_side(output.heads, self.score_heads),
+            subjects=batch.subjects,
+            candidates=batch.candidates,
+            loss=loss,
+            alone=side_by_side(self(alone(batch.groups)).heads, self.score_heads) if self.uses_context else None,
         )
-        if self.uses_context:
-            left, self._alone = torch.cat(self._alone), []
-            without = retrieval_metrics(
-                left.float().cpu().numpy(),
-                image.float().cpu().numpy(),
-                np.array([subject for batch, _, _ in answers for subject in batch.subjects]),
-                np.array([candidate for batch, _, _ in answers for candidate in batch.candidates]),
-            )
-            metrics = {**metrics, **{f"{name}_alone": value for name, value in without.items()}}
-        self._log(part, {"loss": loss, **metrics}, n_rows)
+
+    def _conclude(self, part: Part) -> None:
+        answers, self._answers = self._answers, None
+        if answers is not None:
+            self._log(part, {"loss": answers.loss, **answers.metrics()}, len(answers))
 
     def _restored(self, output: EncoderOutput) -> dict[str, NDArray[np.float32]]:
         preparation = self._found_preparation()
@@ -293,47 +297,3 @@ def alone(groups: Sequence[SubjectBatch]) -> list[SubjectBatch]:
         parted.append(replace(group, sequence=rows, position=torch.zeros_like(rows)))
         begin += len(group)
     return parted
-
-
-def retrieval_metrics(
-    brain: NDArray[np.float32], image: NDArray[np.float32], subjects: NDArray[np.str_], candidates: NDArray[np.str_]
-) -> dict[str, float]:
-    """Compute how well each subject's predictions find their stimulus among all of them, by cosine.
-
-    Parameters
-    ----------
-    brain, image : ndarray of shape (n_rows, dim)
-        Predictions and what they should be.
-    subjects, candidates : ndarray of str, shape (n_rows,)
-        Whose prediction, and of what.
-
-    Returns
-    -------
-    dict of str to float
-        ``mrr``, the mean reciprocal rank, and ``top5`` where there are more than five candidates; means over subjects.
-        Empty if there is but one candidate.
-
-    Examples
-    --------
-    >>> found = retrieval_metrics(np.eye(7), np.eye(7), np.array(["a"] * 7), np.arange(7).astype(str))
-    >>> found["top5"], found["mrr"]
-    (1.0, 1.0)
-    """
-    names, first = np.unique(candidates, return_index=True)
-    if len(names) < 2:
-        return {}
-    gallery = _unit_rows(image[first])
-    values: dict[str, list[float]] = {}
-    for subject in np.unique(subjects):
-        rows = subjects == subject
-        scores = _unit_rows(brain[rows]) @ gallery.T
-        ranks = ranks_from_scores(scores, candidates[rows].tolist(), names.tolist())
-        values.setdefault("mrr", []).append(float(ranks.reciprocal_rank().mean()))
-        if len(names) > 5:
-            values.setdefault("top5", []).append(float(ranks.top_k(5).mean()))
-    return {name: float(np.mean(found)) for name, found in values.items()}
-
-
-def _unit_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values / np.where(norms > 0, norms, 1.0), dtype=np.float32)

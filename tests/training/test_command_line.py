@@ -14,8 +14,9 @@ from lightning.pytorch.callbacks import Callback
 
 from neurodecode.core.errors import ConfigError, DataError, LeakageError, MismatchError, NeurodecodeError
 from neurodecode.core.prepared import PreparedStudy
+from neurodecode.training.answers import Answers, retrieval_metrics
 from neurodecode.training.command_line import CommandLine, run
-from neurodecode.training.decode_task import DecodeTask, retrieval_metrics
+from neurodecode.training.decode_task import DecodeTask
 
 CONFIG = """
 model:
@@ -294,13 +295,20 @@ def test_nothing_is_advertised(config: str, tmp_path: Path, capfd: pytest.Captur
 
 
 def test_retrieval_metrics_oracle_chance_and_ties() -> None:
-    generator = np.random.default_rng(0)
-    image = generator.normal(size=(400, 20)).astype(np.float32)
-    names, subjects = np.arange(400).astype(str), np.array(["a", "b"] * 200)
-    oracle = retrieval_metrics(image, image, subjects, names)
-    assert oracle == {"mrr": 1.0, "top5": 1.0}
-    random = retrieval_metrics(generator.normal(size=image.shape).astype(np.float32), image, subjects, names)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(400, 20, generator=generator)
+    names, subjects = [str(number) for number in range(400)], ["a", "b"] * 200
+
+    def metrics(brain: torch.Tensor, gallery: torch.Tensor) -> dict[str, float]:
+        answers = Answers(names, gallery)
+        for rows in (slice(0, 300), slice(300, 400)):
+            answers.add(brain[rows], subjects=subjects[rows], candidates=names[rows], loss=torch.tensor(1.0))
+        assert answers.loss == 1.0
+        return answers.metrics()
+
+    assert metrics(3 * image, image) == {"mrr": 1.0, "top5": 1.0}
+    random = metrics(torch.randn(400, 20, generator=generator), image)
     assert random["top5"] == pytest.approx(5 / 400, abs=0.02)
-    constant = retrieval_metrics(np.ones_like(image), np.ones_like(image), subjects, names)
+    constant = metrics(torch.ones_like(image), torch.ones_like(image))
     assert constant["top5"] == pytest.approx(5 / 400, abs=1e-6)
-    assert retrieval_metrics(image[:1], image[:1], subjects[:1], names[:1]) == {}
+    assert retrieval_metrics(np.ones((1, 1), np.float32), ["a"], ["0"], ["0"]) == {}
