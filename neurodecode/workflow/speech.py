@@ -1,8 +1,9 @@
 """The whole way on continuous speech: data, cache, series, training, which segment was heard, report."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from neurodecode.workflow.simulate_speech import simulate_spoken
 from neurodecode.workflow.spaces import Workspace
 from neurodecode.workflow.speech_ceilings import CEILINGS, REASON_EXACT, ceiling_scores, has_speech_truth
 from neurodecode.workflow.speech_models import SpeechModels, fit_speech_models
-from neurodecode.workflow.speech_segments import SegmentItems, SeriesBank, check_rates, segment_items
+from neurodecode.workflow.speech_segments import SeriesBank, check_rates, segment_items
 from neurodecode.workflow.train import decoder_of, train_decoder
 from neurodecode.workflow.write import write_all
 
@@ -84,17 +85,17 @@ def run_speech_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
         decode = train_network(prepared, space, plan.seed, subjects)
     with threadpool_limits(limits=1, user_api="blas"):
         with timed("rank", "Retrieval: backward ridge, encoding model, network, their fusion"):
-            retrieval, items = rank_segments(prepared, prepared, bank, decode, subjects)
+            retrieval = rank_segments(prepared, prepared, bank, decode, subjects)
         with timed("shuffled", "Control: everything again on shuffled pairs"):
             some = subjects[: plan.shuffled_subjects or len(subjects)]
             copy = shuffled_copy(prepared, space.shuffled(name, FOLD), seed=plan.seed, fold=FOLD)
             blind = train_network(copy, space, plan.seed, some, shuffled=True)
-            shuffled, _ = rank_segments(prepared, copy, bank, blind, some)
+            shuffled = rank_segments(prepared, copy, bank, blind, some)
         with timed("records", "Scores: intervals, nulls, ceilings"):
             tables = with_controls(retrieval.tables, shuffled, seed=plan.seed)
             data = study.root
             if all(has_speech_truth(data, subject) for subject in subjects):
-                tables = _with_ceilings(tables, data, prepared, items)
+                tables = _with_ceilings(tables, data, prepared)
                 absent = {"exact_learner": REASON_EXACT}
             else:
                 absent = dict.fromkeys((*CEILINGS, "exact_learner"), REASON_NO_TRUTH)
@@ -111,6 +112,7 @@ def run_speech_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
             config={**plan.plain(), "models": retrieval.reports},
             trimmed=_trimmed(prepared, len(some)),
         )
+        results = replace(results, limits=_limits(tables))
         report = write_all(plan.output, prepared, results, tables, answers, [], plan.plain())
     return Outcome(results, tables, report, seconds)
 
@@ -150,7 +152,7 @@ def rank_segments(
     bank: SeriesBank,
     decode: Decode | None,
     subjects: Sequence[str],
-) -> tuple[Retrieval, dict[str, SegmentItems]]:
+) -> Retrieval:
     """Fit all models and rank the segments of the test part; the gallery is every segment that tests.
 
     Parameters
@@ -168,12 +170,9 @@ def rank_segments(
 
     Returns
     -------
-    retrieval : Retrieval
-        Without fitted models; they are not needed again.
-    items : dict of str to SegmentItems
-        By subject.
+    Retrieval
+        Without fitted models; they are not needed again. One subject's windows are in memory at a time.
     """
-    items = {subject: segment_items(source, subject, fold=FOLD) for subject in subjects}
     everyone = {
         str(prepared.recording(subject).windows["stimulus"].iloc[row])
         for subject in prepared.subjects
@@ -182,7 +181,8 @@ def rank_segments(
     candidates = sorted(everyone - {""})
     scores: dict[tuple[str, str], Any] = {}
     chosen, reports, queries = {}, {}, []
-    for subject, mine in items.items():
+    for subject in subjects:
+        mine = segment_items(source, subject, fold=FOLD)
         lag = prepared.recording(subject).sensors.tmin
         models: SpeechModels = fit_speech_models(
             mine, bank, window_lag=lag, decode=decode, layer=TARGET, fold=FOLD, subject=subject
@@ -207,21 +207,31 @@ def rank_segments(
     texts = dict(zip(prepared.stimuli.table["stimulus"], prepared.stimuli.table["text"], strict=True))
     table = pd.DataFrame({"candidate": candidates, "text": [str(texts[name]) for name in candidates]})
     ordered = dict(sorted(scores.items(), key=lambda entry: _MODELS.index(entry[0][0])))
-    return Retrieval(RankingTables(pd.concat(queries, ignore_index=True), table, ordered), chosen, reports), items
+    return Retrieval(RankingTables(pd.concat(queries, ignore_index=True), table, ordered), chosen, reports)
 
 
 _MODELS = ("fused", "decoder", "ridge", "encoding", CHOSEN)
 
 
-def _with_ceilings(
-    tables: RankingTables, data: Path, prepared: PreparedStudy, items: Mapping[str, SegmentItems]
-) -> RankingTables:
+def _with_ceilings(tables: RankingTables, data: Path, prepared: PreparedStudy) -> RankingTables:
     candidates = [str(name) for name in tables.candidates["candidate"]]
     extra = {}
-    for subject, mine in items.items():
-        for name, matrix in ceiling_scores(data, prepared, subject, mine, candidates).items():
+    for subject in tables.subjects:
+        items = segment_items(prepared, subject, fold=FOLD)
+        for name, matrix in ceiling_scores(data, prepared, subject, items, candidates).items():
             extra[name, subject] = matrix
     return add_scores(tables, extra)
+
+
+def _limits(tables: RankingTables) -> list[str]:
+    """Say what the intervals do not know: test segments of one sentence overlap."""
+    repeated = tables.queries.groupby(["subject", "unit"]).size()
+    if not (repeated > 1).any():
+        return []
+    return [
+        f"Up to {int(repeated.max())} test segments come from one sentence or passage and may overlap; intervals and "
+        "nulls take segments as independent, so the intervals are too narrow."
+    ]
 
 
 def _trimmed(prepared: PreparedStudy, n_shuffled: int) -> list[str]:

@@ -50,7 +50,7 @@ def bank(prepared: PreparedStudy, space: Workspace) -> SeriesBank:
 
 @pytest.fixture(scope="module")
 def ranked(prepared: PreparedStudy, bank: SeriesBank) -> Retrieval:
-    return rank_segments(prepared, prepared, bank, None, prepared.subjects)[0]
+    return rank_segments(prepared, prepared, bank, None, prepared.subjects)
 
 
 def test_both_ways_find_the_segment(ranked: Retrieval) -> None:
@@ -69,7 +69,7 @@ def test_shuffled_pairs_are_chance(
     prepared: PreparedStudy, bank: SeriesBank, space: Workspace, ranked: Retrieval
 ) -> None:
     copy = shuffled_copy(prepared, space.shuffled("spoken_meg", 0), seed=0)
-    blind, _ = rank_segments(prepared, copy, bank, None, ["sub-01"])
+    blind = rank_segments(prepared, copy, bank, None, ["sub-01"])
     correct = blind.tables.correct("sub-01")
     places = (-blind.tables.scores["fused", "sub-01"]).argsort(axis=1).argsort(axis=1)[np.arange(len(correct)), correct]
     # The mean rank of a blind ranking of n is (n - 1) / 2, give or take three standard errors.
