@@ -59,7 +59,8 @@ class VolumePatches(FrontEnd):
     """Cubes of the volume as tokens; nothing in it is trained and nothing belongs to a subject.
 
     Voxels that were not measured are zero, which is their mean behind the usual scaling. Volumes of other subjects are
-    brought to the size of the common one. Cubes without a voxel of any subject are left out.
+    brought to the size of the common one. Cubes without a voxel of any subject are left out, unless ``everywhere``
+    says otherwise.
 
     Parameters
     ----------
@@ -71,6 +72,8 @@ class VolumePatches(FrontEnd):
         Edge of a cube, in voxels.
     volume : sequence of int or None
         The common size; None takes the first subject's.
+    everywhere : bool
+        Keep all cubes of the common volume. With a `volume` that is named, new subjects then fit in without training.
 
     Raises
     ------
@@ -94,7 +97,12 @@ class VolumePatches(FrontEnd):
     """
 
     def __init__(
-        self, n_channels: Mapping[str, int], n_times: int, patch: int = 14, volume: Sequence[int] | None = None
+        self,
+        n_channels: Mapping[str, int],
+        n_times: int,
+        patch: int = 14,
+        volume: Sequence[int] | None = None,
+        everywhere: bool = False,
     ) -> None:
         super().__init__(n_channels, n_times)
         if patch < 1:
@@ -106,10 +114,11 @@ class VolumePatches(FrontEnd):
         if len(first) != 3 or min(first) < 1:
             raise ConfigError(f"volume: got {list(first)}, expected three sizes of at least 1")
         self.volume: Shape3 = (first[0], first[1], first[2])
-        occupied = np.zeros(1, dtype=bool)
+        occupied = np.full(1, everywhere)
         for number, (subject, layout) in enumerate(layouts.items()):
             places = _places(layout, self.volumes[subject])
-            self.register_buffer(f"places_{number}", torch.from_numpy(places))
+            # Not among the weights: they follow from the layout, and a new subject has other ones.
+            self.register_buffer(f"places_{number}", torch.from_numpy(places), persistent=False)
             occupied = occupied | self._occupied(places, self.volumes[subject])
         self.register_buffer("kept", torch.from_numpy(np.flatnonzero(occupied)))
         self.out_channels = n_times * patch**3
@@ -148,7 +157,8 @@ class VolumePatches(FrontEnd):
         places = _places(layout, volume)
         if not self._occupied(places, volume)[self.kept.cpu().numpy()].any():
             raise ConfigError(f"subject: no voxel of {subject!r} lies in a cube that the encoder looks at")
-        self.register_buffer(f"places_{len(self.n_channels)}", torch.from_numpy(places).to(self.kept.device))
+        own = torch.from_numpy(places).to(self.kept.device)
+        self.register_buffer(f"places_{len(self.n_channels)}", own, persistent=False)
         self.n_channels[subject] = len(layout.names)
         self.volumes[subject] = volume
 
@@ -166,7 +176,7 @@ class VolumePatches(FrontEnd):
 
 def _volume(subject: str, layout: SensorLayout) -> Shape3:
     if layout.grid is None or layout.volume is None:
-        raise ConfigError(f"VolumePatches: {subject} has no volume, expected its shape and voxel indices in the sensors")
+        raise ConfigError(f"VolumePatches: {subject} has no volume, expected its shape and voxel indices")
     return layout.volume
 
 

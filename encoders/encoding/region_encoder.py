@@ -75,7 +75,7 @@ class RegionEncoder(nn.Module):
 
     References
     ----------
-    Adeli, Minni and Kriegeskorte (2025). Transformer brain encoders explain human high-level visual responses. NeurIPS.
+    Adeli, Sun and Kriegeskorte (2025). Transformer brain encoders explain human high-level visual responses. NeurIPS.
     https://doi.org/10.48550/arXiv.2505.17329
 
     Examples
@@ -119,7 +119,8 @@ class RegionEncoder(nn.Module):
         self.readouts = nn.ModuleList(nn.Linear(width, count * n_times) for count in self.n_channels.values())
         for number, names in enumerate(named.values()):
             places = torch.tensor([self.regions.index(str(name)) for name in names], device="cpu")
-            self.register_buffer(f"region_{number}", places)
+            # Not among the weights: it follows from the layout.
+            self.register_buffer(f"region_{number}", places, persistent=False)
 
     def extra_repr(self) -> str:
         """Name what shapes alone do not tell."""

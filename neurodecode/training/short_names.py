@@ -12,6 +12,7 @@ MODULES = (
     "neurodecode.encoders.brain.gated_convolution",
     "neurodecode.encoders.brain.heads",
     "neurodecode.encoders.brain.image_side",
+    "neurodecode.encoders.brain.invariant_encoder",
     "neurodecode.encoders.brain.linear",
     "neurodecode.encoders.brain.perceiver",
     "neurodecode.encoders.brain.projection_mlp",

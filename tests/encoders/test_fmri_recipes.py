@@ -14,6 +14,7 @@ from neurodecode.encoders.brain.brain_encoder import BrainEncoder
 from neurodecode.encoders.brain.bridge_encoder import BridgeEncoder
 from neurodecode.encoders.brain.front_ends import SubjectProjection
 from neurodecode.encoders.brain.heads import MLPHeads
+from neurodecode.encoders.brain.invariant_encoder import InvariantEncoder, reverse_gradient
 from neurodecode.encoders.brain.layouts import SensorLayout, SubjectSensors
 from neurodecode.encoders.brain.perceiver import Perceiver
 from neurodecode.encoders.brain.pooled_embedding import PooledEmbedding, SignalBuilder, pool_voxels
@@ -312,3 +313,76 @@ def test_places_are_known_to_the_transformer() -> None:
     assert not torch.allclose(backbone(tokens), backbone(tokens[:, :, [1, 0, 2, 3]]))
     assert TokenTransformer(3, 4, width=8, n_layers=1, n_heads=2, pooling="none")(tokens).shape == (2, 8, 4)
     assert TokenTransformer(3, 4, width=8, n_layers=1, n_heads=2, pooling="mean")(tokens).shape == (2, 8)
+
+
+def test_with_all_cubes_the_network_does_not_depend_on_who_is_there() -> None:
+    build = partial(VolumePatches, n_times=1, patch=2, volume=(6, 4, 4), everywhere=True)
+    first, second = build(volumes(a=(6, 4, 4))), build(volumes(b=(3, 4, 4), c=(2, 2, 2)))
+    assert first.out_times == second.out_times == 12
+    assert {name: tuple(held.shape) for name, held in first.state_dict().items()} == {"kept": (12,)}
+    second.load_state_dict(first.state_dict())
+
+
+# -- zebra -------------------------------------------------------------------------------------------------------
+
+
+def invariant(**settings: object) -> InvariantEncoder:
+    torch.manual_seed(0)
+    backbone = partial(TokenTransformer, width=8, n_layers=1, n_heads=2, pooling="none")
+    return InvariantEncoder(
+        volumes(a=(4, 4, 4), b=(4, 4, 4)), 1, {"image": [3, 4], "retrieval": 12}, backbone,
+        partial(VolumePatches, patch=2), partial(TokenHeads, hidden=5), n_heads=2, **settings,  # type: ignore[arg-type]
+    ).eval()  # fmt: skip
+
+
+def test_the_two_parts_add_up_and_heads_read_the_common_one() -> None:
+    encoder = invariant()
+    groups = maps(a=64, b=64)
+    common, specific = encoder.split(groups)
+    tokens = encoder.backbone(encoder.front_end(groups)).transpose(1, 2)
+    torch.testing.assert_close(common + specific, tokens)
+    output = encoder(groups)
+    torch.testing.assert_close(output.latent, common.mean(dim=1))
+    torch.testing.assert_close(output.inner["told_specific"], encoder.classifier(specific.mean(dim=1)))
+    assert output.inner["subject"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert output.heads["image"].shape == (6, 3, 4)
+
+
+def test_the_adversary_is_trained_to_tell_and_the_rest_to_hide() -> None:
+    plain, turned = (invariant(strength=strength) for strength in (-1.0, 0.5))
+    for encoder in (plain, turned):
+        encoder(maps(a=64, b=64)).inner["told_invariant"].logsumexp(dim=1).sum().backward()
+    for (name, first), (_, second) in zip(plain.named_parameters(), turned.named_parameters(), strict=True):
+        if first.grad is None:
+            assert name.startswith(("heads.", "classifier."))
+            continue
+        factor = 1.0 if name.startswith("discriminator.") else -0.5
+        torch.testing.assert_close(second.grad, factor * first.grad)
+    features = torch.randn(3, requires_grad=True)
+    torch.testing.assert_close(reverse_gradient(features), features)
+
+
+def test_no_weight_belongs_to_a_subject() -> None:
+    encoder = invariant()
+    three = InvariantEncoder(
+        volumes(a=(4, 4, 4), b=(4, 4, 4), c=(4, 4, 4)), 1, {"image": [3, 4], "retrieval": 12},
+        partial(TokenTransformer, width=8, n_layers=1, n_heads=2, pooling="none"),
+        partial(VolumePatches, patch=2), partial(TokenHeads, hidden=5), n_heads=2,
+    )  # fmt: skip
+    assert n_parameters(three) == n_parameters(encoder)
+    with pytest.raises(ConfigError, match="most_subjects: got 1, expected at least 2"):
+        invariant(most_subjects=1)
+    with pytest.raises(ConfigError, match="expected one that keeps tokens"):
+        InvariantEncoder(
+            volumes(a=(4, 4, 4)), 1, {"image": 3}, partial(TokenTransformer, width=8, n_layers=1, n_heads=2),
+            partial(VolumePatches, patch=2),
+        )  # fmt: skip
+
+
+def test_a_person_it_was_not_trained_with_is_decoded() -> None:
+    encoder = invariant()
+    assert isinstance(encoder.front_end, VolumePatches)
+    (group,) = maps(a=64)
+    layout = volumes(a=(4, 4, 4)).layouts["a"]
+    encoder.front_end.welcome("new", layout)
+    torch.testing.assert_close(encoder([SubjectBatch("new", group.signal)]).heads, encoder([group]).heads)

@@ -15,7 +15,7 @@ from neurodecode.training.command_line import CommandLine, run
 
 CONFIGS = Path(str(files("neurodecode.configs")))
 RECIPES = ["mindbridge", "mindeye1", "mindeye2", "umbrae"]
-OF_VOLUMES = ["neuro_vision"]
+OF_VOLUMES = ["neuro_vision", "zebra"]
 
 
 @pytest.fixture(scope="module")
