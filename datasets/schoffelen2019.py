@@ -1,40 +1,40 @@
 """The Mother Of Unification Studies (Schoffelen et al. 2019): Dutch sentences and word lists heard in a CTF scanner."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import ConfigError, DataError
-from neurodecode.core.files import read_table
 from neurodecode.core.recording import Block
 from neurodecode.core.study import StudyInfo
 from neurodecode.datasets.bids_signals import sensors_of
 from neurodecode.datasets.ctf_files import open_ctf, sensor_names, shared_sensors
+from neurodecode.datasets.mous_events import (
+    CONTEXT,
+    FIXATION,
+    beginning_of,
+    check_events_table,
+    marked_events,
+    played_sounds,
+    read_sentences,
+    read_triggers,
+)
 from neurodecode.datasets.presentation_logs import match_clocks, read_log, to_recording
-from neurodecode.datasets.speech_passages import WindowRule, normal_text
+from neurodecode.datasets.speech_passages import WindowRule
 from neurodecode.datasets.speech_signals import stream_raw
 from neurodecode.datasets.speech_study import HIGH_PASS, SpeechRun, SpeechStudy
 from neurodecode.datasets.textgrids import read_textgrid
 
-TRIGGERS = "UPPT001"
-CONTEXT, FIXATION = 10, 20
-CONDITIONS = {"ZINNEN": "sentence", "WOORDEN": "word_list"}
 # Two recordings, or numbers that are none.
 LEFT_OUT = ("sub-A2011", "sub-A2036", "sub-A2062", "sub-A2063", "sub-A2076", "sub-A2084")
 SOUND = "stimuli/audio_files/EQ_Ramp_Int2_Int1LPF{:03d}.wav"
 ALIGNED = "derivatives/phonemes/EQ_Ramp_Int2_Int1LPF{:03d}.TextGrid"
 WORD_TIER, PHONEME_TIER = "ORT-MAU", "MAU"
 SILENT = ("", "<p:>")
-# Some trials lack their last word, so a sentence is recognised by its beginning.
-BEGINNING = 45
-# Samples of the events table and of the trigger channel may be this far apart.
-SAMPLES_APART = 2
 
 
 class Schoffelen2019(SpeechStudy):
@@ -229,117 +229,3 @@ class Schoffelen2019(SpeechStudy):
             path = self.root / "stimuli" / "stimuli.txt"
             self._texts = read_sentences(path) if path.is_file() else {}
         return self._texts
-
-
-def beginning_of(text: str) -> str:
-    """Give the first letters of a text without case and punctuation, by which it is found in the list."""
-    return normal_text(text)[:BEGINNING]
-
-
-def read_sentences(path: Path) -> dict[str, str]:
-    """Read the list of sentences: a number and the sentence a line.
-
-    Returns
-    -------
-    dict of str to str
-        Sentences by what `beginning_of` gives.
-
-    Raises
-    ------
-    DataError
-        If a line has no number, or two sentences begin alike, naming the line.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({error})") from None
-    found: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        match = re.fullmatch(r"\s*(\d+)\s+(\S.*?)\s*", line)
-        if match is None:
-            raise DataError(f"{path}: line {number}: got {line[:60]!r}, expected a number and a sentence")
-        key = beginning_of(match[2])
-        if found.setdefault(key, match[2]) != match[2]:
-            raise DataError(f"{path}: line {number}: begins like another sentence, {found[key][:60]!r}")
-    return found
-
-
-def played_sounds(log: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """List the sounds that a log says were played.
-
-    Parameters
-    ----------
-    log : pandas.DataFrame
-        What `read_log` gave.
-    path : Path
-        The log, for messages.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `sound` (number of the file), `time` (s of the log's clock, of the row after it that says that the sound began),
-        `condition` (``sentence``, ``word_list``) and `line`.
-
-    Raises
-    ------
-    DataError
-        If a sound is not named by a number, or the row after it does not say that it began.
-    """
-    condition = ""
-    rows = []
-    codes = log["code"].tolist()
-    for row, (event, code, line) in enumerate(zip(log["event"], codes, log["line"], strict=True)):
-        condition = next((name for word, name in CONDITIONS.items() if word in code), condition)
-        if event != "Sound":
-            continue
-        match = re.fullmatch(r"\d+ Start File (\d+)\.wav", code)
-        if match is None:
-            raise DataError(f"{path}: line {line}: a sound is called {code!r}, expected '<n> Start File <number>.wav'")
-        if row + 1 == len(log) or not codes[row + 1].endswith("Audio onset"):
-            got = repr(codes[row + 1]) if row + 1 < len(log) else "the end"
-            raise DataError(f"{path}: line {line}: sound {code!r} is followed by {got}, expected 'Audio onset'")
-        time = float(log["time"].iloc[row + 1])
-        rows.append({"sound": int(match[1]), "time": time, "condition": condition, "line": line})
-    if not rows:
-        raise DataError(f"{path}: no sound was played")
-    return pd.DataFrame(rows)
-
-
-def marked_events(log: pd.DataFrame) -> pd.DataFrame:
-    """List what a trigger was sent for: the beginning of a block (10), a fixation cross (20); `time` and `kind`."""
-    kinds = [
-        CONTEXT if any(word in code for word in CONDITIONS) else FIXATION if code.startswith("FIX") else 0
-        for code in log["code"]
-    ]
-    return log.assign(kind=kinds)[np.array(kinds) > 0].reset_index(drop=True)
-
-
-def read_triggers(raw: Any, path: Path) -> NDArray[np.int64]:
-    """Read the triggers of a recording: sample (from its first) and value, ``(n_triggers, 2)``."""
-    import mne
-
-    if TRIGGERS not in raw.ch_names:
-        raise DataError(f"{path}: has no channel {TRIGGERS!r}")
-    events = mne.find_events(raw, stim_channel=TRIGGERS, shortest_event=1, verbose="error")
-    pairs: NDArray[np.int64] = np.stack([events[:, 0] - raw.first_samp, events[:, 2]], axis=1).astype(np.int64)
-    return pairs
-
-
-def check_events_table(path: Path, triggers: NDArray[np.int64]) -> None:
-    """Prove that the events table tells of the triggers in the recording; without a table there is nothing to prove."""
-    if not path.is_file():
-        return
-    table = read_table(path, required=("onset", "sample", "type", "value"), text=("type", "value"))
-    mine = table[(table["type"] == TRIGGERS) & ~table["value"].isin(["", "n/a"])]
-    samples = pd.to_numeric(mine["sample"], errors="coerce").to_numpy(dtype=np.float64)
-    values = pd.to_numeric(mine["value"], errors="coerce").to_numpy(dtype=np.float64)
-    for row, (sample, value) in enumerate(zip(samples, values, strict=True)):
-        near = np.abs(triggers[:, 0] - sample) <= SAMPLES_APART
-        if not (triggers[near, 1] == value).any():
-            line = int(mine.index[row]) + 2
-            got = ", ".join(str(other) for other in triggers[near, 1]) or "none"
-            raise DataError(
-                f"{path}: line {line}: trigger {value:g} at sample {sample:.0f}, the recording has there: {got}"
-            )

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neurodecode.core.files import write_table
-from neurodecode.datasets.brennan2019 import ELECTRODES, SFREQ, SOUND, WORDS
+from neurodecode.datasets.alice_recordings import ELECTRODES, SFREQ
+from neurodecode.datasets.brennan2019 import SOUND, WORDS
 from neurodecode.datasets.miniatures.planted import PlantedSignal
 from neurodecode.datasets.miniatures.spoken import SpokenWord, brain_signal, length_of, tell, write_sound
 

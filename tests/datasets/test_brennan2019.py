@@ -12,7 +12,8 @@ from scipy.io import loadmat, savemat
 
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
-from neurodecode.datasets.brennan2019 import ELECTRODES, WORDS, Brennan2019, read_chapter, read_trials
+from neurodecode.datasets.alice_recordings import ELECTRODES
+from neurodecode.datasets.brennan2019 import WORDS, Brennan2019, read_chapter, read_trials
 from neurodecode.datasets.catalogue import open_study
 from neurodecode.datasets.matlab_files import read_mat, text_list
 from neurodecode.datasets.miniatures.brennan2019 import LAYOUTS, STEP, chapter, heard_by, signals_of, stories

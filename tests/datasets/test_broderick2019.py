@@ -16,8 +16,9 @@ from scipy.io import loadmat, savemat
 
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
-from neurodecode.datasets.broderick2019 import Broderick2019, read_alignment, sentences_of
+from neurodecode.datasets.broderick2019 import Broderick2019
 from neurodecode.datasets.catalogue import open_study
+from neurodecode.datasets.gentle_alignments import read_alignment, sentences_of
 from neurodecode.datasets.miniatures.broderick2019 import LAYOUTS, signals_of, stories
 from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.miniatures.spoken import word_retrieval

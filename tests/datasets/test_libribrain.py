@@ -14,10 +14,11 @@ from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.files import sha256_of_file
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.datasets.catalogue import open_study
-from neurodecode.datasets.libribrain import LibriBrain, flat_layout
+from neurodecode.datasets.libribrain import LibriBrain
 from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.miniatures.libribrain import CHAPTERS, LEAD, signals_of, stories
 from neurodecode.datasets.miniatures.spoken import word_retrieval
+from neurodecode.datasets.serialised_meg import flat_layout
 
 RECORDING = "Sherlock1/derivatives/serialised/sub-0_ses-1_task-Sherlock1_run-1_proc-bads+headpos+sss+notch+bp+ds_meg.h5"
 EVENTS = "Sherlock1/derivatives/events/sub-0_ses-1_task-Sherlock1_run-1_events.tsv"

@@ -18,7 +18,8 @@ from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.miniatures.planted import PlantedSignal
 from neurodecode.datasets.miniatures.schoffelen2019 import NOISE, ORDERS, SENTENCES, SOUNDS, UNIT, heard_by, stories
 from neurodecode.datasets.miniatures.spoken import brain_signal, word_retrieval
-from neurodecode.datasets.schoffelen2019 import Schoffelen2019, read_sentences
+from neurodecode.datasets.mous_events import read_sentences
+from neurodecode.datasets.schoffelen2019 import Schoffelen2019
 
 LOG = "sourcedata/meg_task/72002-MEG-MOUS-AudA2002.log"
 RECORDING = "sub-A2002/meg/sub-A2002_task-auditory_meg.ds"
