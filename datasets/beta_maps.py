@@ -63,7 +63,7 @@ def hold_out(parts: "pd.Series[str]", units: "pd.Series[str]", *, share: float, 
     --------
     >>> units = pd.Series([f"picture{number}" for number in range(1000)])
     >>> parts = hold_out(pd.Series(["train"] * 1000), units, share=0.1, seed=0)
-    >>> 70 < (parts == "val").sum() < 130
+    >>> bool(70 < (parts == "val").sum() < 130)
     True
     """
     made = parts.to_numpy().astype(object)

@@ -110,7 +110,7 @@ class Algonauts2023(Study):
                 if part == "training" or folder.is_dir():
                     table = read_names(folder, "train" if part == "training" else "test")
                     _expect(self.info.expected, part, number, len(table), f"{folder}: ", "pictures")
-                    tables.append(table.assign(subject=f"sub-{number:02d}", part=part, folder=folder))
+                    tables.append(table.assign(subject=f"sub-{number:02d}", part=part, folder=str(folder)))
         if not tables:
             raise DataError(f"{self.root}: no subject found (expected {_responses(Path('.'), 1, 'lh')})")
         return pd.concat(tables, ignore_index=True)
@@ -119,7 +119,7 @@ class Algonauts2023(Study):
         """List the pictures by their number in the NSD, from 0; `challenge` names the subjects whom they test."""
         found = self._pictures
         places = zip(found["folder"], found["file"], strict=True)
-        table = found.assign(path=[(folder / file).relative_to(self.root).as_posix() for folder, file in places])
+        table = found.assign(path=[(Path(folder) / file).relative_to(self.root).as_posix() for folder, file in places])
         first = table.drop_duplicates("stimulus").sort_values("stimulus", ignore_index=True)
         tested = table[table["part"] == "test"].groupby("stimulus")["subject"].agg(" ".join)
         rows = pd.DataFrame(

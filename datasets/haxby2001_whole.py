@@ -208,7 +208,8 @@ def read_labels(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
         raise DataError(f"{path}: not readable as text ({' '.join(str(error).split())})") from None
     if not lines or lines[0].split() != ["labels", "chunks"]:
         raise DataError(f"{path}: line 1: got {lines[0] if lines else ''!r}, expected 'labels chunks'")
-    labels, runs = [], []
+    labels: list[str] = []
+    runs: list[int] = []
     for number, line in enumerate(lines[1:], start=2):
         words = line.split()
         known = len(words) == 2 and words[0] in (*CATEGORIES, REST) and words[1].isdecimal()

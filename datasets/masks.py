@@ -1,6 +1,7 @@
 """Masks of regions that may lie on another grid than the volumes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,7 @@ def grid_of(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64], int]
     """
     import nibabel
 
+    image: Any
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:

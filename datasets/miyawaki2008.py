@@ -121,7 +121,8 @@ class Miyawaki2008(Study):
         regions = read_regions(self.root / "mask", shape, affine)
         blocks = [blocks_of(patterns) for _, _, _, patterns in self._runs]
         signals = store.empty((sum(map(len, blocks)), int(inside.sum()), 1))
-        good, rows = np.ones(int(inside.sum()), dtype=bool), []
+        good = np.ones(int(inside.sum()), dtype=bool)
+        rows: list[dict[str, Any]] = []
         for (session, number, path, patterns), shown in zip(self._runs, blocks, strict=True):
             series = read_masked(path, inside, affine)
             if len(series) != len(patterns):

@@ -14,7 +14,7 @@ from neurodecode.datasets.bids_files import entities
 from neurodecode.datasets.fmriprep_responses import clean_run
 from neurodecode.datasets.horikawa2017.names import check_name, name_of
 from neurodecode.datasets.horikawa2017.sources import Responses
-from neurodecode.datasets.masks import mask_on_grid
+from neurodecode.datasets.masks import grid_of, mask_on_grid
 from neurodecode.datasets.volumes import read_masked, voxel_sensors
 
 DERIVATIVE = Path("derivatives") / "preproc-spm" / "output"
@@ -125,10 +125,7 @@ def read_regions(root: Path, subject: str, volumes: Path) -> tuple[dict[str, NDA
     DataError
         If there is no mask.
     """
-    import nibabel
-
-    first = nibabel.load(volumes)
-    shape, affine = tuple(first.shape[:3]), np.asarray(first.affine, dtype=np.float64)
+    shape, affine, _ = grid_of(volumes)
     regions: dict[str, NDArray[np.bool_]] = {}
     for path in sorted((root / "sourcedata" / subject / "anat").glob(f"{subject}_mask_*.nii*")):
         label = re.sub(rf"^{subject}_mask_|\.nii(\.gz)?$", "", path.name)

@@ -18,7 +18,7 @@ from neurodecode.core.split import Split
 from neurodecode.core.split_rules import VALIDATION_SHARE
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Study, StudyInfo
-from neurodecode.datasets.allen2022.release import DENOISED, FITTED
+from neurodecode.datasets.allen2022.common import DENOISED, FITTED
 from neurodecode.datasets.beta_maps import ROWS_AT_A_TIME, beta_recording, hold_out, split_of_parts, subject_of
 from neurodecode.datasets.laion2026.splits import NAMES, PACKAGE, POOLS, find_splits, sides_of, type_of
 from neurodecode.datasets.options import one_of

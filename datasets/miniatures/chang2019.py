@@ -195,7 +195,8 @@ def _write_bids(root: Path, subject: int, seed: int) -> None:
     (root / "task-5000scenes_bold.json").write_text(json.dumps({"RepetitionTime": 2.0, "TaskName": "5000scenes"}))
     brain = _write_masks(root / "derivatives" / "spm" / name, subject, seed)
     table, grid = trials(subject, seed), places(subject, seed)[0]
-    for (session, run), rows in table.groupby(["session", "run"]):
+    for session, run in table[["session", "run"]].drop_duplicates().itertuples(index=False):
+        rows = table.query("session == @session and run == @run")
         base = f"{name}_ses-{session:02d}_task-5000scenes_run-{run:02d}"
         generator = np.random.default_rng([seed, 6, subject, session, run])
         # Half of the onsets come some milliseconds before the volume, half after it.
@@ -221,7 +222,7 @@ def _write_bids(root: Path, subject: int, seed: int) -> None:
 
 
 def _events(
-    rows: pd.DataFrame, onsets: NDArray[np.float64], session: int, run: int, *, with_file: bool
+    rows: pd.DataFrame, onsets: NDArray[np.floating], session: int, run: int, *, with_file: bool
 ) -> pd.DataFrame:
     """Lay out an events table; one run's lacks the last column, as in the original."""
     kinds = ["coco" if n.startswith("COCO") else "imagenet" if n.endswith(".JPEG") else "scenes" for n in rows["name"]]

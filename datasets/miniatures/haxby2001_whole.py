@@ -20,7 +20,8 @@ NOISE = 0.3
 
 def labels_of(subject: int, seed: int) -> tuple[list[str], list[int]]:
     """Lay out category and run of every volume."""
-    labels, runs = [], []
+    labels: list[str] = []
+    runs: list[int] = []
     for run in range(RUNS):
         order = np.random.default_rng([seed, 1, subject, run]).permutation(CATEGORIES).tolist()
         for category in order:

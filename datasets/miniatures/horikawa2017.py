@@ -3,6 +3,7 @@
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -205,14 +206,10 @@ def _write_npz(root: Path, subject: int, seed: int) -> None:
     averages = np.stack([values[seen & (table["stimulus"] == name).to_numpy()].mean(axis=0) for name in test])
     shown = table["stimulus"][table["task"] == "train"]
     index = np.array([training.index(name) for name in shown])
-    np.savez(
-        root / f"sbj_{subject}.npz",
-        values[(table["task"] == "train").to_numpy()],
-        values[seen],
-        averages,
-        index,
-        **regions(subject),
-    )
+    train = (table["task"] == "train").to_numpy()
+    arrays: dict[str, Any] = {"arr_0": values[train], "arr_1": values[seen], "arr_2": averages, "arr_3": index}
+    arrays |= regions(subject)
+    np.savez(root / f"sbj_{subject}.npz", **arrays)
 
 
 def _write_lists(root: Path, seed: int) -> None:
@@ -220,7 +217,7 @@ def _write_lists(root: Path, seed: int) -> None:
     for part, names in (("training", training), ("testing", test)):
         lines = [f'{number_of(name):.6f},"{name}.JPEG"' for name in names]
         (root / f"imagenet_{part}_label.csv").write_text("\n".join(lines) + "\n")
-    pictures = {
+    pictures: dict[str, Any] = {
         f"{part}_images": np.stack([np.asarray(picture_of(name, size=24), dtype=np.float64) for name in names])
         for part, names in (("train", training), ("test", test))
     }
@@ -245,15 +242,16 @@ def _write_bids(root: Path, subject: int, seed: int) -> None:
             mask[tuple(grid[(owner == area) & half].T)] = 1
             nibabel.save(nibabel.Nifti1Image(mask, affine), folder / f"{name}_mask_{side}_{area}.nii.gz")
     table = blocks(subject, seed)
-    for (task, run), rows in table.groupby(["task", "run"], sort=False):
-        session = SESSIONS[str(task)]
+    for task, run in table[["task", "run"]].drop_duplicates().itertuples(index=False):
+        rows = table.query("task == @task and run == @run")
+        session = SESSIONS[task]
         base = f"{name}_ses-{session}_task-{'imagery' if task == 'imagery' else 'perception'}_run-{run:02d}"
-        events, spans = _events(rows["stimulus"].tolist(), str(task))
+        events, spans = _events(rows["stimulus"].tolist(), task)
         raw = root / name / f"ses-{session}" / "func"
         raw.mkdir(parents=True, exist_ok=True)
         events.to_csv(raw / f"{base}_events.tsv", sep="\t", index=False, na_rep="n/a")
         volumes = round((events["onset"].iloc[-1] + events["duration"].iloc[-1]) / STEP)
-        series = np.random.default_rng([seed, 5, subject, run, len(str(task))]).normal(900, 1, (*GRID, volumes))
+        series = np.random.default_rng([seed, 5, subject, run, len(task)]).normal(900, 1, (*GRID, volumes))
         series += np.linspace(0, 20, volumes)
         for block, (first, last) in zip(rows.index, spans, strict=True):
             # One volume later than it was shown.

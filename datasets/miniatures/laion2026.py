@@ -119,11 +119,12 @@ def write(root: Path, *, layout: str, seed: int) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             nibabel.save(nibabel.Nifti1Image(mask, affine), path)
         folder = root / "derivatives" / "glmsingle-tedana" / name
-        for session, rows in trials(subject, seed).groupby("session"):
+        for session in range(1, SESSIONS + 1):
+            rows = trials(subject, seed).query("session == @session")
             place = folder / f"ses-{session:02d}" / "func"
             place.mkdir(parents=True)
             stem = f"{name}_ses-{session:02d}_task-images"
-            noise = np.random.default_rng([seed, 6, subject, int(session)]).normal(size=(*shape, len(rows)))
+            noise = np.random.default_rng([seed, 6, subject, session]).normal(size=(*shape, len(rows)))
             volumes = np.where(brain[..., None], noise, 0).astype(np.float32)
             volumes[tuple(grid.T)] = responses(subject, seed)[rows.index].T
             nibabel.save(
