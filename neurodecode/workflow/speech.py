@@ -112,7 +112,7 @@ def run_speech_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
             config={**plan.plain(), "models": retrieval.reports},
             trimmed=_trimmed(prepared, len(some)),
         )
-        results = replace(results, limits=_limits(tables))
+        results = replace(results, limits=limits_of(tables))
         report = write_all(plan.output, prepared, results, tables, answers, [], plan.plain())
     return Outcome(results, tables, report, seconds)
 
@@ -223,7 +223,7 @@ def _with_ceilings(tables: RankingTables, data: Path, prepared: PreparedStudy) -
     return add_scores(tables, extra)
 
 
-def _limits(tables: RankingTables) -> list[str]:
+def limits_of(tables: RankingTables) -> list[str]:
     """Say what the intervals do not know: test segments of one sentence overlap."""
     repeated = tables.queries.groupby(["subject", "unit"]).size()
     if not (repeated > 1).any():

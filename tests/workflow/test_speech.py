@@ -11,11 +11,13 @@ from neurodecode.datasets.catalogue import open_study
 from neurodecode.datasets.simulation.speech_study import FEATURE_RATE, SpeechSize, simulate_speech_study
 from neurodecode.encoders.stimulus.mel import MelEncoder
 from neurodecode.training.speech_targets import extract_speech_targets
+from neurodecode.workflow.plan import Plan, check_plan
 from neurodecode.workflow.records import retrieval_records
 from neurodecode.workflow.retrieve import Retrieval, with_controls
+from neurodecode.workflow.run_folder import RankingTables
 from neurodecode.workflow.shuffle import shuffled_copy
 from neurodecode.workflow.spaces import Workspace
-from neurodecode.workflow.speech import make_bank, rank_segments
+from neurodecode.workflow.speech import is_speech, limits_of, make_bank, rank_segments
 from neurodecode.workflow.speech_ceilings import ceiling_scores
 from neurodecode.workflow.speech_models import lags_of
 from neurodecode.workflow.speech_segments import SeriesBank, check_rates, segment_items
@@ -111,3 +113,19 @@ def test_lags_look_at_the_same_delays_both_ways() -> None:
     backward, forward = lags_of(100.0, 0.0)
     assert (backward[0], backward[-1]) == (2, 66)
     assert forward == [-lag for lag in reversed(backward)]
+
+
+def test_speech_is_a_modality_of_the_quickstart() -> None:
+    assert is_speech(Plan(modality="speech"))
+    assert Plan(modality="speech").name == "spoken_meg"
+    assert Plan(modality="speech").built_in
+    assert is_speech(Plan(study="gwilliams2022"))
+    assert not is_speech(Plan(modality="meg"))
+    check_plan(Plan(modality="speech"))
+
+
+def test_overlapping_test_segments_are_a_stated_limit(ranked: Retrieval) -> None:
+    assert limits_of(ranked.tables) == []
+    queries = ranked.tables.queries.assign(unit="one")
+    said = limits_of(RankingTables(queries, ranked.tables.candidates, ranked.tables.scores))
+    assert "intervals are too narrow" in said[0]
