@@ -46,7 +46,7 @@ class Armeni2022(SpeechStudy):
         kind="speech",
         description="Three people heard ten hours of Sherlock Holmes each; 269 to 273 CTF sensors, thirty sessions.",
         citation="Armeni, Güçlü, van Gerven and Schoffelen 2022, doi:10.1038/s41597-022-01382-7",
-        licence="RU-DI-HD-1.0 (on request)",
+        licence="on request: data use agreement of the Donders Repository",
         where="https://data.ru.nl, DSC_3011085.05_995_v1",
         size="about 240 GB",
         simulated=False,

@@ -59,7 +59,7 @@ class Broderick2019(SpeechStudy):
         citation="Broderick, Anderson, Di Liberto, Crosse and Lalor 2018, doi:10.1016/j.cub.2018.01.080",
         licence="CC0 1.0",
         where="https://doi.org/10.5061/dryad.070jc, Natural Speech.zip; sound is not published with it",
-        size="7 GB",
+        size="about 9 GB",
         simulated=False,
         expected={"channels": N_CHANNELS},
     )

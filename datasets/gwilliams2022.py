@@ -49,7 +49,7 @@ class Gwilliams2022(SpeechStudy):
         citation="Gwilliams, Flick, Marantz, Pylkkänen, Poeppel and King 2023, doi:10.1038/s41597-023-02752-5",
         licence="CC0 1.0",
         where="https://osf.io/ag3kj, /h2tzn, /u5327 and /dr4wy, all into one folder",
-        size="about 200 GB",
+        size="about 170 GB",
         simulated=False,
         expected={"channels": 208},
     )

@@ -49,7 +49,7 @@ class LibriBrain(SpeechStudy):
         kind="speech",
         description="One person heard more than 50 hours of Sherlock Holmes, others two chapters; 306 sensors.",
         citation="Özdogan, Landau, Elvers et al. 2025, doi:10.48550/arXiv.2506.02098",
-        licence="CC BY-NC 4.0",
+        licence="as the cards of the two repositories say",
         where="https://huggingface.co/datasets/pnpl/LibriBrain and pnpl/LibriBrain2, into one folder",
         size="about 60 GB",
         simulated=False,

@@ -60,9 +60,9 @@ class Schoffelen2019(SpeechStudy):
         kind="speech",
         description="Ninety-six people heard Dutch sentences and word lists; up to 273 CTF sensors, 81 hours.",
         citation="Schoffelen, Oostenveld, Lam, Uddén, Hultén and Hagoort 2019, doi:10.1038/s41597-019-0020-y",
-        licence="RU-DI-HD-1.0 (on request)",
+        licence="on request: data use agreement of the Donders Repository",
         where="https://data.ru.nl, DSC_3011020.09_236_v1; TextGrids: code of doi:10.1038/s42256-023-00714-5",
-        size="about 500 GB",
+        size="about 500 GB (those who listened)",
         simulated=False,
     )
     places = ("schoffelen2019", "mous", "MOUS", "DSC_3011020.09_236_v1")
