@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import load_arrays
+from neurodecode.core.npz_arrays import map_array
 from neurodecode.core.sensors import Sensors
 from neurodecode.datasets.beta_maps import ROWS_AT_A_TIME, unplaced_voxels
 from neurodecode.datasets.horikawa2017.bdpy_files import BrainTable, open_table
@@ -17,6 +18,12 @@ from neurodecode.datasets.horikawa2017.names import TASKS, check_name, name_of, 
 
 IDENTIFIERS = ("stimulus_id", "Label")
 ARRAYS = ("arr_0", "arr_2", "arr_3")
+# Of MinD-Vis: the list of the pictures of each task, and the array that holds them in its order.
+LISTS = {
+    "train": ("imagenet_training_label.csv", "train_images"),
+    "perception": ("imagenet_testing_label.csv", "test_images"),
+}
+PACKED = "images_256.npz"
 
 
 @dataclass(frozen=True)
@@ -162,8 +169,7 @@ def read_npz(folder: Path, number: int, store: ArrayStore) -> Responses:
     if missing:
         raise DataError(f"{path}: no array {missing[0]!r}, got {', '.join(sorted(arrays)) or 'none'}")
     train, test, index = (arrays[name] for name in ARRAYS)
-    training = read_labels(folder / "imagenet_training_label.csv")
-    testing = read_labels(folder / "imagenet_testing_label.csv")
+    training, testing = (read_labels(folder / file) for file, _ in LISTS.values())
     if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1]:
         raise DataError(f"{path}: arr_0 {train.shape} and arr_2 {test.shape}, expected samples of the same voxels")
     if (
@@ -195,3 +201,24 @@ def read_npz(folder: Path, number: int, store: ArrayStore) -> Responses:
         }
     )
     return Responses(signals, unplaced_voxels(train.shape[1], unit="a.u.", regions=regions), table, ())
+
+
+def packed_pictures(folder: Path) -> dict[str, str]:
+    """Find the pictures in ``images_256.npz`` of MinD-Vis: the place of each by its name, none without the file.
+
+    Raises
+    ------
+    DataError
+        If an array has not one picture for each line of its list.
+    """
+    if not (folder / PACKED).is_file():
+        return {}
+    found = {}
+    for file, array in LISTS.values():
+        names, content = read_labels(folder / file), map_array(folder / PACKED, array)
+        if content.ndim != 4 or len(content) != len(names):
+            raise DataError(
+                f"{folder / PACKED}: {array} has shape {content.shape}, expected {len(names)} pictures as in {file}"
+            )
+        found |= {name: f"{PACKED}#{array}/{row}" for row, name in enumerate(names)}
+    return found

@@ -22,7 +22,14 @@ from neurodecode.datasets.beta_maps import beta_recording, hold_out, split_of_pa
 from neurodecode.datasets.horikawa2017.bdpy_files import open_table
 from neurodecode.datasets.horikawa2017.bids import DERIVATIVE, SESSIONS, find_runs, read_bids, read_blocks
 from neurodecode.datasets.horikawa2017.names import concept_of, find_pictures, names_of
-from neurodecode.datasets.horikawa2017.sources import read_bdpy, read_labels, read_npz, samples_of
+from neurodecode.datasets.horikawa2017.sources import (
+    LISTS,
+    packed_pictures,
+    read_bdpy,
+    read_labels,
+    read_npz,
+    samples_of,
+)
 from neurodecode.datasets.options import one_of
 
 DIALECTS = ("bdpy", "npz", "bids")
@@ -99,8 +106,7 @@ class GenericObjectDecoding(Study):
             with open_table(_table_file(self.root, number)) as table:
                 return samples_of(table)
         if self.dialect == "npz":
-            lists = {"train": "imagenet_training_label.csv", "perception": "imagenet_testing_label.csv"}
-            rows = [(task, name) for task, file in lists.items() for name in read_labels(self.root / file)]
+            rows = [(task, name) for task, (file, _) in LISTS.items() for name in read_labels(self.root / file)]
             return pd.DataFrame(rows, columns=["task", "stimulus"])
         found = []
         for _, events, session, _ in find_runs(self.root, f"sub-{number:02d}"):
@@ -140,19 +146,21 @@ class GenericObjectDecoding(Study):
         return tested
 
     def stimuli(self) -> Stimuli:
-        """List all pictures; `part` says where they were shown. Files are taken from ``images`` where they are."""
+        """List all pictures; `part` says where they were shown. They lie in ``images`` or in ``images_256.npz``."""
         names = sorted(self._pictures)
-        files = find_pictures(self.root)
+        files = {name: path.relative_to(self.root).as_posix() for name, path in find_pictures(self.root).items()}
         missing = [name for name in names if name not in files]
         if files and missing:
             raise DataError(f"{self.root / 'images'}: no file of the picture {missing[0]} ({len(missing)} missing)")
+        if not files and self.dialect == "npz":
+            files = packed_pictures(self.root)
         words = _words(self.root / "imagenet_class_index.json")
         concepts = [concept_of(name) for name in names]
         table = pd.DataFrame(
             {
                 "stimulus": names,
                 "kind": "image",
-                "path": [files[name].relative_to(self.root).as_posix() if files else "" for name in names],
+                "path": [files[name] if files else "" for name in names],
                 "concept": concepts,
                 "text": [words.get(concept, "") for concept in concepts],
                 "part": [self._pictures[name] for name in names],

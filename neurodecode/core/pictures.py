@@ -1,8 +1,8 @@
-"""Pictures by reference: a file of its own, or a place within an HDF5 file, a tensor of torch or a tar archive.
+"""Pictures by reference: a file of its own, or a place within an HDF5 or npz file, a tensor of torch or a tar archive.
 
-``set/cat.png`` is a file, ``stimuli.hdf5#imgBrick/12`` is the thirteenth entry of a dataset, ``stimuli.pt#12`` that of
-a tensor, and ``shard.tar#cat.jpg`` is a member of an archive. Data sets with tens of thousands of pictures come in such
-containers, and copying them out would take the same space again.
+``set/cat.png`` is a file, ``stimuli.hdf5#imgBrick/12`` is the thirteenth entry of a dataset, ``images.npz#train/12``
+that of an array, ``stimuli.pt#12`` that of a tensor, and ``shard.tar#cat.jpg`` is a member of an archive. Data sets
+with tens of thousands of pictures come in such containers, and copying them out would take the same space again.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.files import sha256_of_file
+from neurodecode.core.npz_arrays import map_array
 from neurodecode.core.tar_files import index_tar
 from neurodecode.core.tensors import open_tensor
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 HDF5 = (".hdf5", ".h5")
 TAR = (".tar",)
 TORCH = (".pt",)
+NPZ = (".npz",)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -32,7 +34,7 @@ def split_reference(reference: str) -> tuple[str, str]:
     Parameters
     ----------
     reference : str
-        A path, or a path to an HDF5 file, tensor or tar archive, ``#`` and a place.
+        A path, or a path to an HDF5 or npz file, tensor or tar archive, ``#`` and a place.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def split_reference(reference: str) -> tuple[str, str]:
     ('set/cat#2.png', '')
     """
     path, mark, place = reference.partition("#")
-    return (path, place) if mark and path.lower().endswith((*HDF5, *TAR, *TORCH)) else (reference, "")
+    return (path, place) if mark and path.lower().endswith((*HDF5, *TAR, *TORCH, *NPZ)) else (reference, "")
 
 
 def read_picture(root: Path, reference: str) -> "Image.Image":
@@ -129,7 +131,8 @@ def as_pixels(values: NDArray[Any], *, where: str) -> NDArray[np.uint8]:
     Parameters
     ----------
     values : ndarray
-        uint8 ``(height, width, 3)`` or ``(3, height, width)``, or floating ``(3, height, width)`` from 0 to 1.
+        uint8 ``(height, width, 3)`` or ``(3, height, width)``; floating ``(3, height, width)`` from 0 to 1, or
+        ``(height, width, 3)`` from 0 to 255.
     where : str
         How messages name it.
 
@@ -158,6 +161,11 @@ def as_pixels(values: NDArray[Any], *, where: str) -> NDArray[np.uint8]:
             pixels: NDArray[np.uint8] = np.rint(values.astype(np.float32) * 255).astype(np.uint8).transpose(1, 2, 0)
             return np.ascontiguousarray(pixels)
         raise DataError(f"{where}: values from {low:g} to {high:g}, expected 0 to 1")
+    if values.dtype.kind == "f" and values.ndim == 3 and values.shape[2] == 3:
+        low, high = float(values.min()), float(values.max())
+        if 0 <= low and 1 < high <= 255:  # up to 1 it could be either scale
+            return np.rint(values).astype(np.uint8)
+        raise DataError(f"{where}: values from {low:g} to {high:g}, expected 0 to 255")
     raise DataError(
         f"{where}: {values.dtype} of shape {values.shape}, expected uint8 (height, width, 3) or floats (3, ...)"
     )
@@ -171,7 +179,17 @@ def _member(path: Path, name: str) -> bytes:
 
 
 def _entry(path: Path, place: str) -> NDArray[Any]:
+    if path.name.lower().endswith(NPZ):
+        return _array(path, place)
     return _tensor(path, place) if path.name.lower().endswith(TORCH) else _dataset(path, place)
+
+
+def _array(path: Path, place: str) -> NDArray[Any]:
+    name, _, index = place.rpartition("/")
+    content = map_array(path, name)
+    if content.ndim != 4 or not index.isdecimal() or int(index) >= len(content):
+        raise DataError(f"{path}: no picture {index} in {name!r} of shape {content.shape}")
+    return np.asarray(content[int(index)])
 
 
 def _tensor(path: Path, index: str) -> NDArray[Any]:

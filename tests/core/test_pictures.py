@@ -189,3 +189,33 @@ def test_files_in_an_hdf5_file_are_decoded(tmp_path: Path) -> None:
         read_picture(tmp_path, "stimuli.h5#images/1")
     with pytest.raises(DataError, match=r"no picture 2 in 'images' of shape \(2,\)"):
         read_picture(tmp_path, "stimuli.h5#images/2")
+
+
+def test_pictures_in_an_npz_file_are_mapped(tmp_path: Path) -> None:
+    np.savez(tmp_path / "images.npz", train=PIXELS.astype(np.float64), small=PIXELS, flat=PIXELS[0])
+    for name in ("train", "small"):
+        picture = read_picture(tmp_path, f"images.npz#{name}/2")
+        np.testing.assert_array_equal(np.asarray(picture), PIXELS[2])
+    for place, message in (
+        ("test/0", r"images\.npz: no array 'test', got train, small, flat"),
+        ("train/3", r"images\.npz: no picture 3 in 'train' of shape \(3, 6, 8, 3\)"),
+        ("flat/0", r"no picture 0 in 'flat' of shape \(6, 8, 3\)"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_picture(tmp_path, f"images.npz#{place}")
+    np.savez_compressed(tmp_path / "packed.npz", train=PIXELS)
+    with pytest.raises(DataError, match=r"packed\.npz: the array 'train' is compressed, expected it stored"):
+        read_picture(tmp_path, "packed.npz#train/0")
+    np.savez(tmp_path / "objects.npz", train=np.array([{}], dtype=object))
+    with pytest.raises(DataError, match=r"objects\.npz: the array 'train' holds objects, expected numbers"):
+        read_picture(tmp_path, "objects.npz#train/0")
+    whole = (tmp_path / "images.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"cut\.npz: not readable as a whole \.npz file"):
+        read_picture(tmp_path, "cut.npz#train/0")
+    with pytest.raises(DataError, match=r"none\.npz: no such file"):
+        read_picture(tmp_path, "none.npz#train/0")
+    np.savez(tmp_path / "dark.npz", train=np.full((1, 4, 4, 3), 0.5), wide=np.full((1, 4, 4, 3), 300.0))
+    for name in ("train", "wide"):
+        with pytest.raises(DataError, match=r"values from .* expected 0 to 255"):
+            read_picture(tmp_path, f"dark.npz#{name}/0")

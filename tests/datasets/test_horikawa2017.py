@@ -33,7 +33,7 @@ from neurodecode.datasets.miniatures.horikawa2017 import (
     responses,
 )
 from neurodecode.datasets.miniatures.known_score import known_score
-from neurodecode.datasets.miniatures.planted import code_of
+from neurodecode.datasets.miniatures.planted import code_of, picture_of
 
 TABLES = tuple(layout for layout in LAYOUTS if layout not in ("npz", "bids"))
 EVENTS = Path("sub-01/ses-perceptionTest01/func/sub-01_ses-perceptionTest01_task-perception_run-02_events.tsv")
@@ -192,6 +192,20 @@ def test_pictures_and_words(pristine: Path, copy: Callable[[str], Path]) -> None
     assert stimuli.picture(name).size == (24, 24)
     words = open_study("god", pristine / "npz").stimuli()
     assert words.get(name)["text"].startswith("thing ")
+    # MinD-Vis packs the pictures in the order of its lists.
+    for one in (name, picture_names(0)[0][5]):
+        np.testing.assert_array_equal(np.asarray(words.picture(one)), np.asarray(picture_of(one, size=24)))
+    packed = copy("npz")
+    with np.load(packed / "images_256.npz") as archive:
+        np.savez(
+            packed / "images_256.npz", train_images=archive["train_images"][1:], test_images=archive["test_images"]
+        )
+    with pytest.raises(
+        DataError, match=r"train_images has shape \(79, 24, 24, 3\), expected 80 pictures as in imagenet_tr"
+    ):
+        open_study("god", packed).stimuli()
+    (packed / "images_256.npz").unlink()
+    assert not open_study("god", packed).stimuli().table["path"].any()
     root = copy("bdpy")
     next((root / "images" / "test").glob("n*")).unlink()
     with pytest.raises(DataError, match=r"images: no file of the picture n\d{8}_\d+ \(1 missing\)"):
