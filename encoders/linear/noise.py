@@ -17,6 +17,9 @@ from neurodecode.encoders.linear.trials import Strings
 Floats = NDArray[np.float64]
 
 KINDS = ("kronecker", "dense", "low_rank", "diagonal")
+#: Noise where (nearly) no stimulus is repeated: all that varies, of which a trial's response is a small part.
+UNREPEATED = "unrepeated"
+LEAST_REPEATED = 0.25  # share of the rows that must be repetitions, or else they are not enough to estimate from
 DENSE_LIMIT = 3000  # a dense covariance of more features than this costs too much time
 NONLINEAR_FROM = 1.5  # degrees of freedom per feature from which eigenvalues are shrunk one by one
 LOW_RANK = 200
@@ -150,6 +153,26 @@ def repetition_residuals(
     return residuals.astype(np.float32).reshape(-1, *signals.shape[1:])
 
 
+def noise_kind_of(stimulus: Strings) -> str:
+    """Tell how the noise can be estimated: ``auto`` from repetitions, or ``unrepeated`` where there are too few.
+
+    Examples
+    --------
+    >>> noise_kind_of(np.array(["a", "b", "c"])), noise_kind_of(np.array(["a", "a", "b"]))
+    ('unrepeated', 'auto')
+    """
+    return "auto" if 1 - len(np.unique(stimulus)) / len(stimulus) >= LEAST_REPEATED else UNREPEATED
+
+
+def noise_residuals(
+    signals: NDArray[np.floating], stimulus: Strings, repetitions: NDArray[np.int64], kind: str
+) -> NDArray[np.float32]:
+    """Give rows with the noise of a trial, see `repetition_residuals`; of kind `UNREPEATED` all about their mean."""
+    if kind != UNREPEATED:
+        return repetition_residuals(signals, stimulus, repetitions)
+    return repetition_residuals(signals, np.full(len(signals), "one"), repetitions)
+
+
 @dataclass(frozen=True)
 class Whitener:
     """A linear map after which single-trial noise has the identity covariance.
@@ -265,9 +288,9 @@ def fit_whitener(
         Training rows only.
     stimulus : array of str of shape (n,)
     repetitions : array of int of shape (n,)
-    kind : {"auto", "kronecker", "dense", "low_rank", "diagonal"}
+    kind : {"auto", "unrepeated", "kronecker", "dense", "low_rank", "diagonal"}
         "auto" takes "kronecker" where there are channels and times, else "dense" up to 3,000 features and "low_rank"
-        beyond.
+        beyond. "unrepeated" does so too, but counts all that varies as noise, for rows without repetitions.
 
     Returns
     -------
@@ -294,11 +317,13 @@ def fit_whitener(
     True
     """
     shape = (signals.shape[1], signals.shape[2])
-    if kind == "auto":
+    wanted = kind
+    if kind in ("auto", UNREPEATED):
         kind = choose_kind(shape, len(signals))
     if kind not in KINDS:
-        raise ConfigError(f"kind of noise covariance: got {kind!r}, expected one of auto, {', '.join(KINDS)}")
-    residuals = repetition_residuals(signals, stimulus, repetitions)
+        known = ", ".join(("auto", UNREPEATED, *KINDS))
+        raise ConfigError(f"kind of noise covariance: got {kind!r}, expected one of {known}")
+    residuals = noise_residuals(signals, stimulus, repetitions, wanted)
     if not residuals.any():
         raise DataError("signals: repetitions of every stimulus are identical, expected noise between them")
     if kind == "kronecker":
@@ -312,7 +337,8 @@ def fit_whitener(
         return Whitener(kind, shape, {"gain": gain})
     flat *= gain.astype(np.float32)
     if kind == "dense":
-        return _dense_whitener(flat, len(residuals) - len(np.unique(stimulus)), shape, gain)
+        lost = 1 if wanted == UNREPEATED else len(np.unique(stimulus))
+        return _dense_whitener(flat, len(residuals) - lost, shape, gain)
     return _low_rank_whitener(flat, shape, gain)
 
 

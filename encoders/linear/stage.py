@@ -22,7 +22,7 @@ from neurodecode.encoders.linear.bank import (
     take_rows,
 )
 from neurodecode.encoders.linear.encoding import EncodingModel, fit_encoding, model_error_covariance
-from neurodecode.encoders.linear.noise import Whitener, fit_whitener, repetition_residuals
+from neurodecode.encoders.linear.noise import Whitener, fit_whitener, noise_residuals
 from neurodecode.encoders.linear.ridge import RidgeDecoder, fit_ridge
 from neurodecode.encoders.linear.subspace import Subspace, explained, fit_subspace
 from neurodecode.encoders.linear.trials import Strings, TrialSet, grouped_folds
@@ -118,7 +118,7 @@ def fit_stage(trials: TrialSet, bank: Bank, names: Strings, *, noise_kind: str =
     kernel = fit_feature_kernel(scaled)
     kernels = kernel.between(scaled)
     values, vectors = symmetric_eigen(kernels.mean(axis=0))
-    channels = _channels(trials, averages, values, vectors, 1 / repetitions)
+    channels = _channels(trials, averages, values, vectors, 1 / repetitions, noise_kind)
     whitener = fit_whitener(trials.signals[:, channels], trials.stimulus, trials.repetitions, kind=noise_kind)
     whitened = whitener.apply(averages.signals[:, channels])
     subspace = fit_subspace(whitened, whitener.shape, values, vectors, 1 / repetitions)
@@ -130,7 +130,7 @@ def fit_stage(trials: TrialSet, bank: Bank, names: Strings, *, noise_kind: str =
 
 
 def _channels(
-    trials: TrialSet, averages: TrialSet, kernel_values: Floats, kernel_vectors: Floats, noise: float
+    trials: TrialSet, averages: TrialSet, kernel_values: Floats, kernel_vectors: Floats, noise: float, noise_kind: str
 ) -> NDArray[np.intp]:
     """Choose the voxels of a large map that the features explain best; all channels of anything else.
 
@@ -139,7 +139,7 @@ def _channels(
     n_channels, n_times = trials.shape
     if n_times > 1 or n_channels <= MOST_CHANNELS:
         return np.arange(n_channels)
-    residuals = repetition_residuals(trials.signals, trials.stimulus, trials.repetitions)[:, :, 0]
+    residuals = noise_residuals(trials.signals, trials.stimulus, trials.repetitions, noise_kind)[:, :, 0]
     deviation = np.sqrt((residuals.astype(np.float64) ** 2).mean(axis=0))
     alive = deviation > 1e-9 * deviation.max()
     rows = (averages.signals[:, :, 0] - averages.signals[:, :, 0].mean(axis=0)) / np.where(alive, deviation, 1.0)

@@ -42,6 +42,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("Training", "test", "neurodecode.cli.lightning", "score a model on test data", lightning=True),
     Command("Training", "predict", "neurodecode.cli.lightning", "write a model's embeddings", lightning=True),
     Command("Results", "benchmark", "neurodecode.cli.benchmark", "run a recipe over all subjects and several seeds"),
+    Command("Results", "adapt", "neurodecode.cli.adapt", "adapt to a new subject from a budget of its data"),
     Command("Results", "retrieve", "neurodecode.cli.retrieve", "rank candidate stimuli and score the ranks"),
     Command("Results", "reconstruct", "neurodecode.cli.reconstruct", "draw what was seen and score the pictures"),
     Command("Results", "report", "neurodecode.cli.report", "write one self-contained page from a result"),

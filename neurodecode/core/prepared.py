@@ -100,7 +100,9 @@ class PreparedStudy:
             return self._recordings[subject]
         if (subject, fold) not in self._scaled:
             plain, rows = self._recordings[subject], self.split.rows(subject, "train", fold=fold)
-            self._scaled[subject, fold] = scaled(plain, fit_session_scaling(plain, rows, kind, clamp=clamp))
+            borrow = bool(self.header.get("budget"))  # of a new subject nothing but its budget may be looked at
+            fitted = fit_session_scaling(plain, rows, kind, clamp=clamp, borrow=borrow)
+            self._scaled[subject, fold] = scaled(plain, fitted)
         return self._scaled[subject, fold]
 
     @property

@@ -74,7 +74,13 @@ class SessionScaling:
 
 
 def fit_session_scaling(
-    recording: Recording, rows: NDArray[np.int64], kind: Kind, *, clamp: float = 0.0, most: int = 2000
+    recording: Recording,
+    rows: NDArray[np.int64],
+    kind: Kind,
+    *,
+    clamp: float = 0.0,
+    most: int = 2000,
+    borrow: bool = False,
 ) -> SessionScaling:
     """Learn how each session is scaled from its training windows.
 
@@ -91,6 +97,9 @@ def fit_session_scaling(
         See `SessionScaling`.
     most : int
         Windows used of each session, evenly spaced; whitening uses all.
+    borrow : bool
+        Scale a session with too few training windows by the training windows of all sessions instead of its own
+        windows, so that nothing but training windows enters.
 
     Returns
     -------
@@ -126,6 +135,8 @@ def fit_session_scaling(
     filters, offsets, without = [], [], []
     for name in names:
         mine = np.sort(rows[of_windows[rows] == name])
+        if borrow and len(mine) < FEWEST_WINDOWS:
+            mine = np.sort(rows)
         if not len(mine):
             without.append(str(name))
             mine = np.flatnonzero(of_windows == name)

@@ -11,6 +11,7 @@ from torch import nn
 from neurodecode.core.errors import ConfigError
 from neurodecode.encoders.brain.readout import SubjectReadout
 from neurodecode.encoders.linear.bank import rows_of, take_rows
+from neurodecode.encoders.linear.noise import noise_kind_of
 from neurodecode.encoders.linear.stage import Bank, Stage, fit_stage
 from neurodecode.encoders.linear.trials import TrialSet
 from neurodecode.training.data_module import BrainDataModule
@@ -138,7 +139,7 @@ def closed_form_decoder(
     decode : callable
         From signals ``(n, n_channels, n_times)`` to components ``(n, n_components)``; linear but for a constant.
     """
-    stage = fit_stage(trials, bank, names, seed=seed)
+    stage = fit_stage(trials, bank, names, noise_kind=noise_kind_of(trials.stimulus), seed=seed)
     if kind == "ridge":
         return stage, lambda rows: np.asarray(stage.ridge.predict(stage.coordinates(rows)))
     shown = take_rows(bank, rows_of(trials.averaged().stimulus, names))

@@ -1,0 +1,105 @@
+"""Adapt to a new subject from a budget of data, and draw the learning curve."""
+
+from pathlib import Path
+from typing import Literal
+
+
+def run(
+    study: Path,
+    targets: Path,
+    subject: str,
+    *,
+    checkpoint: Path | None = None,
+    budget: list[str] | None = None,
+    order: Literal["chronological", "random"] = "chronological",
+    strategies: list[str] | None = None,
+    others: list[str] | None = None,
+    seed: int = 0,
+    epochs: int = 60,
+    ceiling: bool = True,
+    output: Path | None = None,
+) -> None:
+    """Adapt to a new subject from budgets of its training data, beside training from scratch on the same data.
+
+    Every finished cell (a strategy on a budget) is kept; an interrupted run goes on.
+
+    Parameters
+    ----------
+    study : Path
+        Prepared study with the new subject and the others, as `neurodecode prepare` writes it.
+    targets : Path
+        Folder of targets, as `neurodecode embed` writes it: one subfolder a layer.
+    subject : str
+        The new subject.
+    checkpoint : Path, optional
+        Network that `neurodecode fit` trained on other subjects of this study, or the folder it lies in. Without it
+        there are the strategies of the group's linear model.
+    budget : list of str, optional
+        How much of the new subject's training windows: such as 15min, 1h, '200 trials', '50 stimuli' or 10%, one or
+        several; 10% by default.
+    order : str
+        Which windows: the first ones, or drawn with the seed.
+    strategies : list of str, optional
+        Some of zero_shot, front_end, reset, full and lora (networks), group, ridge and group_prior (linear); by default
+        all of those that are possible.
+    others : list of str, optional
+        Of whom the group consists; by default those of the checkpoint, or all but the new subject.
+    seed : int
+        Of draws, weights, inner folds, bootstrap and permutations.
+    epochs : int
+        Most epochs of a network; validation inside the budget stops earlier.
+    ceiling : bool
+        Whether the subject's own models are also fitted on all of its data.
+    output : Path, optional
+        Folder of the result; by default outputs/adapt/, the study's and the subject's name.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from neurodecode.core.prepared import PreparedStudy
+    from neurodecode.encoders.linear.group import GRIDS
+    from neurodecode.workflow.adapt import FIGURE, STRATEGIES, TABLE, AdaptationPlan, gap_closed, run_adaptation
+
+    prepared = PreparedStudy(study)
+    plan = AdaptationPlan(
+        subject,
+        tuple(budget or ("10%",)),
+        tuple(strategies or (GRIDS if checkpoint is None else STRATEGIES)),
+        order=order,
+        seed=seed,
+        checkpoint=checkpoint,
+        others=tuple(others or ()),
+        epochs=epochs,
+        ceiling=ceiling,
+    )
+    folder = Path("outputs/adapt") / prepared.name / subject if output is None else output
+    console = Console()
+    table = run_adaptation(plan, prepared, targets, folder, progress=lambda text: console.print(f"Cell {text}"))
+    here = table[table["direction"] == "image_given_brain"].set_index(["budget", "strategy", "metric"])
+    metrics = [metric for metric in ("top1", "top5") if metric in set(table["metric"])]
+    simulated = " - SIMULATED DATA" if prepared.simulated else ""
+    first = table.iloc[0]
+    shown = Table(
+        title=f"{subject} of {prepared.name}, {order} budgets, {first['n_candidates']} candidates{simulated}",
+        title_justify="left",
+    )
+    for heading in ("budget", "windows", "strategy"):
+        shown.add_column(heading)
+    for metric in metrics:
+        shown.add_column(f"{metric} [95 %]", justify="right")
+        shown.add_column("gap closed", justify="right", style="dim")
+    closed = {(row["budget"], row["strategy"], row["metric"]): row["closed"] for row in gap_closed(table)}
+    for text, strategy in dict.fromkeys((key[0], key[1]) for key in here.index):
+        cells = []
+        for metric in metrics:
+            row, part = here.loc[(text, strategy, metric)], closed.get((text, strategy, metric))
+            cells += [
+                f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+                "" if part is None else f"{part:.2f}",
+            ]
+        shown.add_row(text, str(here.loc[(text, strategy, metrics[0]), "windows"]), strategy, *cells)
+    console.print(shown)
+    nulls = [f"{m}: chance {here.xs(m, level=2)['chance'].iloc[0]:.3f}, null {here.xs(m, level=2)['null_95'].max():.3f}"
+             for m in metrics]  # fmt: skip
+    console.print("; ".join(nulls))
+    console.print(f"Table: {folder / TABLE}; figure: {folder / FIGURE}")
