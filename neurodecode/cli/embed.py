@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from neurodecode.core.targets import Targets
 
 DEFAULT_ENCODER = "efficientnet_lite0"
+#: Where a prepared study is given, which only speech needs.
+DEFAULT_SPEECH_ENCODER = "mel"
 
 
 def run(
@@ -41,7 +43,7 @@ def run(
     encoder : str, optional
         For pictures: alexnet, dinov2, efficientnet_lite0, gabor, open_clip, pixels, vgg16; for texts: minilm,
         open_clip_text; for speech: mel, wav2vec2, whisper_tiny. By default the vectors that come with the study where
-        there are such, else efficientnet_lite0.
+        there are such, else efficientnet_lite0, or mel with --prepared.
     features : Path, optional
         Ready vectors instead of an encoder: a .npz, .mat or .h5 file with an array `stimulus` of names and one array
         of rows a layer, a .csv file with a column `stimulus`, or a .npy file whose rows are numbered from 0, as the
@@ -104,6 +106,7 @@ def run(
         _refuse_circular(encoder, study)
     if degrade is not None and (encoder is None or output is None):
         raise ConfigError("--degrade: got it without an --encoder and an --output, expected both: a folder of its own")
+    default = DEFAULT_ENCODER if prepared is None else DEFAULT_SPEECH_ENCODER
     opened = open_study(study, root, options)
     tables = _ready_vectors(study, opened, features) if encoder is None else {}
     if tables and chosen:
@@ -111,8 +114,8 @@ def run(
     if tables:
         name, targets = _take(opened, tables, study, output)
     else:
-        name, targets = _embed(opened, encoder or DEFAULT_ENCODER, chosen, study, output, prepared, degrade)
-    target_folder = _place(study, name if tables else encoder or DEFAULT_ENCODER, output)
+        name, targets = _embed(opened, encoder or default, chosen, study, output, prepared, degrade)
+    target_folder = _place(study, name if tables else encoder or default, output)
     table = Table(title=f"Targets of {study} from {name}")
     for heading in ("layer", "pooling", "kind", "shape", "unit length", "stimuli"):
         table.add_column(heading)
