@@ -44,7 +44,7 @@ def retrieval_metrics(
     whose = np.array(subjects)
     for subject in np.unique(whose):
         rows = np.flatnonzero(whose == subject)
-        ranks = ranks_from_scores(scores[rows], [candidates[row] for row in rows], list(names))
+        ranks = ranks_from_scores(scores[rows], [candidates[int(row)] for row in rows], list(names))
         values.setdefault("mrr", []).append(float(ranks.reciprocal_rank().mean()))
         if len(names) > 5:
             values.setdefault("top5", []).append(float(ranks.top_k(5).mean()))

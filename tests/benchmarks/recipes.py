@@ -1,8 +1,9 @@
 """Parameters, steps per second and peak memory of every recipe: ``python -P tests/benchmarks/recipes.py``.
 
-Each recipe is built at its size/small on the shape of the built-in EEG, and brainmagick and ubp at full size as well,
-and trained on random numbers: forward, loss, backward, optimiser. Every case runs in a process of its own, so that the
-peak is its own; what a process needs before it builds anything is subtracted. Nothing is read from disk.
+Each recipe is built at its size/small on the shape of the built-in EEG or fMRI, and brainmagick and ubp at full size as
+well, and trained on random numbers with one thread: forward, loss, backward, optimiser. Every case runs in a process of
+its own, so that the peak is its own; what a process needs before it builds anything is subtracted. Nothing is read from
+disk.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import resource
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,14 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
+from neurodecode.core.targets import TargetSpace
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.training.batches import Batch
-from neurodecode.training.objectives import Objective, ObjectiveSum
-from neurodecode.training.presets import preset
-from neurodecode.training.recipes import Size, build_recipe, layouts_for, merge, n_parameters, read_card, recipe_files
+from neurodecode.training.recipes import Card, Size, layouts_for, merge, n_parameters, read_card, recipe_files
+from neurodecode.training.short_names import import_built_ins
+from neurodecode.training.task import Task
 
-EEG = Size("built-in EEG", subjects=1, channels=63, times=40, sfreq=50.0, targets={"last": 100})
-FMRI = Size("built-in fMRI", subjects=1, channels=1500, times=1, targets={"last": 100})
+CUBE = (14, 14, 14)
 FULL = ("brainmagick", "ubp")
 FULL_BATCH = 64
 SECONDS = 10.0
@@ -33,6 +35,17 @@ SECONDS = 10.0
 
 def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def small_input(card: Card) -> Size:
+    """The shape of the built-in EEG, or of the built-in fMRI for recipes of maps."""
+    reference = card.sizes[0]
+    if reference.times > 1:
+        return Size("built-in EEG", subjects=1, channels=63, times=40, sfreq=50.0, targets={"last": 100})
+    cube = CUBE if reference.grid is not None else None
+    channels = CUBE[0] * CUBE[1] * CUBE[2] if cube else 1500
+    return Size("built-in fMRI", channels=channels, times=1, targets={"last": 100}, grid=cube,
+                regions=min(reference.regions, 10))  # fmt: skip
 
 
 def overlays_of(path: Path) -> tuple[Path, ...]:
@@ -48,11 +61,26 @@ def configuration(path: Path, overlays: tuple[Path, ...]) -> dict[str, Any]:
     return merged
 
 
-def objectives_of(settings: dict[str, Any]) -> ObjectiveSum:
+def task_of(model: dict[str, Any], size: Size) -> Task:
+    """Build the whole task, as ``fit`` does, for data that is not there."""
+    subjects = {
+        subject: {"n_channels": len(layout.names), "sfreq": size.sfreq, "sensors": layout.to_plain()}
+        for subject, layout in layouts_for(size).layouts.items()
+    }
+    targets = {}
+    for name, shape in size.targets.items():
+        flat = shape if isinstance(shape, int) else shape[-1]
+        space = TargetSpace("none", "00", name, "none", "none", False, "vector", (flat,))
+        targets[name] = {"size": shape, "space": space.to_dict()}
+    interface = {"subjects": subjects, "n_times": size.times, "targets": targets}
+    import_built_ins()
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--objectives", type=list[Objective] | str)
-    found = parser.instantiate(parser.parse_object({"objectives": settings["objectives"]})).objectives
-    return ObjectiveSum(preset(found) if isinstance(found, str) else found)
+    parser.add_subclass_arguments(Task, "model")
+    settings = {**model["init_args"], "interface": interface, "warm_start": "none"}
+    if "warm_start" not in model["init_args"]:
+        settings.pop("warm_start")
+    found: Task = parser.instantiate(parser.parse_object({"model": {**model, "init_args": settings}})).model
+    return found
 
 
 def random_batch(size: Size, count: int) -> Batch:
@@ -71,45 +99,37 @@ def random_batch(size: Size, count: int) -> Batch:
 
 
 def measure(name: str, full: bool) -> dict[str, Any]:
+    warnings.simplefilter("ignore")  # there is no trainer to log to
     torch.manual_seed(0)
     torch.set_num_threads(1)
     path = recipe_files()[name]
     card = read_card(path)
-    overlays = () if full else overlays_of(path)
-    size = card.sizes[0] if full else FMRI if name == "residual_mlp" else EEG
-    settings = configuration(path, overlays)
+    size = card.sizes[0] if full else small_input(card)
+    settings = configuration(path, () if full else overlays_of(path))
     count = FULL_BATCH if full else int(settings["data"]["init_args"]["batch_size"])
     before = peak_megabytes()
-    encoder, image_side = build_recipe(path, size, device="cpu", overlays=overlays)
-    objectives = objectives_of(settings["model"]["init_args"])
-    parameters = [*encoder.parameters(), *objectives.parameters()]
-    parameters += [] if image_side is None else list(image_side.parameters())
-    chosen = settings["model"]["init_args"]["optimizer"]
-    optimizer = getattr(torch.optim, chosen["class_path"].rsplit(".", 1)[1])(parameters, **chosen["init_args"])
+    task = task_of(settings["model"], size).train()
+    assert task._optimizer is not None
+    optimizer = task._optimizer([parameter for parameter in task.parameters() if parameter.requires_grad])
     batch = random_batch(size, count)
 
     def step() -> None:
-        mixed = objectives.before_encoder(batch, 0.0)
-        references = dict(batch.targets)
-        if image_side is not None:
-            references["retrieval"] = image_side(batch.targets)
-        loss, _ = objectives(encoder(mixed.groups), references, mixed, 0.0)
+        loss = task.training_step(batch, 0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
     step()
     begin, steps = time.perf_counter(), 0
-    while time.perf_counter() - begin < SECONDS:
+    while time.perf_counter() - begin < SECONDS or not steps:
         step()
         steps += 1
     seconds = time.perf_counter() - begin
     return {
         "recipe": name,
         "size": "full" if full else "small",
-        "input": f"{size.subjects} x {count} x {size.channels} x {size.times}",
         "batch": count,
-        "parameters": n_parameters(encoder),
+        "parameters": n_parameters(task.networks()["encoder"]),
         "steps_per_second": round(steps / seconds, 2),
         "peak_megabytes": round(peak_megabytes() - before),
     }
