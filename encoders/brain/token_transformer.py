@@ -9,7 +9,7 @@ from neurodecode.core.errors import ConfigError
 from neurodecode.encoders.brain.attention import AttentionBlock
 from neurodecode.encoders.brain.backbones import Backbone, check_dropout
 
-TokenPooling = Literal["class", "mean", "none"]
+TokenPooling = Literal["class", "last", "mean", "none"]
 
 
 class TokenTransformer(Backbone):
@@ -23,7 +23,11 @@ class TokenTransformer(Backbone):
         Size of the transformer, see :class:`neurodecode.encoders.brain.attention.AttentionBlock`; ``hidden`` None takes
         four times ``width``.
     pooling : str
-        ``class``: a token of its own gathers the latent; ``mean`` of all tokens; ``none`` keeps the tokens.
+        ``class``: a token of its own gathers the latent; ``last``: the last token; ``mean`` of all tokens; ``none``
+        keeps the tokens.
+    causal : bool
+        Whether a token sees but itself and those before it. Tokens are then times: windows without a tokenizer are
+        tokens of all channels at one time.
 
     References
     ----------
@@ -45,11 +49,15 @@ class TokenTransformer(Backbone):
         hidden: int | None = None,
         dropout: float = 0.0,
         pooling: TokenPooling = "class",
+        causal: bool = False,
     ) -> None:
         super().__init__(n_channels, n_times)
         check_dropout(dropout=dropout)
-        if pooling not in ("class", "mean", "none"):
-            raise ConfigError(f"pooling: got {pooling!r}, expected one of class, mean, none")
+        if pooling not in ("class", "last", "mean", "none"):
+            raise ConfigError(f"pooling: got {pooling!r}, expected one of class, last, mean, none")
+        if causal and pooling == "class":
+            raise ConfigError("causal: got a class token, which comes first and sees nothing, expected another pooling")
+        self.causal = causal
         self.pooling: TokenPooling = pooling
         self.embedding = nn.Linear(n_channels, width)
         n_extra = int(pooling == "class")
@@ -65,15 +73,24 @@ class TokenTransformer(Backbone):
 
     def extra_repr(self) -> str:
         """Name what shapes alone do not tell."""
-        return f"pooling={self.pooling}"
+        return f"pooling={self.pooling}, causal={self.causal}"
+
+    def tokens(self, signal: Tensor) -> Tensor:
+        """Return what every token has become, shape (n_trials, n_tokens, width); the class token comes first."""
+        embedded = self.embedding(signal.transpose(1, 2))
+        tokens = torch.cat([self.extra.expand(len(embedded), -1, -1), embedded], dim=1) + self.places
+        mask = None
+        if self.causal:
+            count = tokens.shape[1]
+            mask = torch.ones(count, count, dtype=torch.bool, device=tokens.device).tril()
+        for block in self.blocks:
+            tokens = block(tokens, mask=mask)
+        normed: Tensor = self.norm(tokens)
+        return normed
 
     def forward(self, signal: Tensor) -> Tensor:
         """Return the latent, shape (n_trials, width), or (n_trials, width, n_tokens) without pooling."""
-        embedded = self.embedding(signal.transpose(1, 2))
-        tokens = torch.cat([self.extra.expand(len(embedded), -1, -1), embedded], dim=1) + self.places
-        for block in self.blocks:
-            tokens = block(tokens)
-        normed: Tensor = self.norm(tokens)
-        if self.pooling == "class":
-            return normed[:, 0]
+        normed = self.tokens(signal)
+        if self.pooling in ("class", "last"):
+            return normed[:, 0 if self.pooling == "class" else -1]
         return normed.mean(dim=1) if self.pooling == "mean" else normed.transpose(1, 2)

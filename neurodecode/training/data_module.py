@@ -97,6 +97,9 @@ class BrainDataModule(LightningDataModule):
         If an argument cannot be used or a folder is not what it should be; found out when the module is built.
     """
 
+    #: Whether there is nothing to train without targets.
+    needs_targets = True
+
     def __init__(
         self,
         study: str,
@@ -122,7 +125,7 @@ class BrainDataModule(LightningDataModule):
         check_averaging("average_evaluation", average_evaluation)
         if batch_size < 1:
             raise ConfigError(f"batch_size: got {batch_size}, expected at least 1")
-        if not targets:
+        if self.needs_targets and not targets:
             raise ConfigError("targets: got none, expected at least one folder of targets")
         self.study = PreparedStudy(Path(study))
         self.split = self.study.split

@@ -22,6 +22,7 @@ from neurodecode.training.objectives import Objective, ObjectiveSum, side_by_sid
 from neurodecode.training.preparation import subject_sensors
 from neurodecode.training.prepared_task import PreparedTask
 from neurodecode.training.presets import preset
+from neurodecode.training.pretrain_task import start_from_pretraining
 from neurodecode.training.task import OptimizerFactory, Schedule
 from neurodecode.training.warm_start import start_linear_path
 
@@ -54,6 +55,9 @@ class DecodeTask(PreparedTask):
     warm_start : str
         ``ridge`` or ``encoding`` fit a closed-form decoder on the training windows of the fold and put it into the
         encoder's linear path before training; see :func:`neurodecode.training.warm_start.start_linear_path`.
+    pretrained : str or None
+        A checkpoint of the task ``pretrain``, whose front end and backbone training starts from, unless weights were
+        loaded into the task before.
     optimizer, schedule, warm_up, seed
         See :class:`neurodecode.training.task.Task`.
 
@@ -73,6 +77,7 @@ class DecodeTask(PreparedTask):
         image_side: ImageSideFactory | None = None,
         score_heads: list[str] | None = None,
         warm_start: Literal["none", "ridge", "encoding"] = "none",
+        pretrained: str | None = None,
         optimizer: OptimizerFactory | None = None,
         schedule: Schedule = "constant",
         warm_up: float = 0.0,
@@ -93,6 +98,9 @@ class DecodeTask(PreparedTask):
         unknown = [head for head in self.score_heads if head not in sizes]
         if unknown:
             raise ConfigError(f"score_heads: got {unknown[0]!r}, expected some of {', '.join(sizes)}")
+        self.pretrained = pretrained
+        self.weights_are_loaded = False
+        self.register_load_state_dict_post_hook(_note_loading)
         self.warm_start: Literal["none", "ridge", "encoding"] = warm_start
         self._answers: Answers | None = None
 
@@ -106,9 +114,11 @@ class DecodeTask(PreparedTask):
         return networks
 
     def setup(self, stage: str) -> None:
-        """Start from a closed-form decoder where that is asked for; a checkpoint to resume from is loaded later."""
+        """Start from pretrained weights or a closed-form decoder if asked to; what is resumed is loaded later."""
         resumed = self._trainer is not None and self._trainer.ckpt_path is not None
         kind = self.warm_start
+        if stage == "fit" and self.pretrained is not None and not resumed and not self.weights_are_loaded:
+            start_from_pretraining(self.encoder, self.pretrained, self.interface)
         if stage != "fit" or kind == "none" or resumed:
             return
         data = getattr(self._trainer, "datamodule", None)
@@ -281,6 +291,11 @@ class DecodeTask(PreparedTask):
         if not parts:
             raise MismatchError("signals: got no trial, expected at least one")
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _note_loading(task: nn.Module, _keys: object) -> None:
+    assert isinstance(task, DecodeTask)
+    task.weights_are_loaded = True
 
 
 def alone(groups: Sequence[SubjectBatch]) -> list[SubjectBatch]:

@@ -17,6 +17,7 @@ MODULES = (
     "neurodecode.encoders.brain.perceiver",
     "neurodecode.encoders.brain.projection_mlp",
     "neurodecode.encoders.brain.residual_mlp",
+    "neurodecode.encoders.brain.sequence_encoder",
     "neurodecode.encoders.brain.temporal_spatial",
     "neurodecode.encoders.brain.token_heads",
     "neurodecode.encoders.brain.token_transformer",
@@ -28,6 +29,8 @@ MODULES = (
     "neurodecode.training.decode_task",
     "neurodecode.training.encode_task",
     "neurodecode.training.inner_objectives",
+    "neurodecode.training.pretrain_data",
+    "neurodecode.training.pretrain_task",
     "neurodecode.training.regression",
     "neurodecode.training.sigmoid_pairs",
 )

@@ -12,13 +12,14 @@ from neurodecode.core.errors import ConfigError, MismatchError
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.encoders.brain.brain_encoder import BrainEncoder
 from neurodecode.encoders.brain.bridge_encoder import BridgeEncoder
-from neurodecode.encoders.brain.front_ends import SubjectProjection
+from neurodecode.encoders.brain.front_ends import SubjectLinear, SubjectProjection
 from neurodecode.encoders.brain.heads import MLPHeads
 from neurodecode.encoders.brain.invariant_encoder import InvariantEncoder, reverse_gradient
 from neurodecode.encoders.brain.layouts import SensorLayout, SubjectSensors
 from neurodecode.encoders.brain.perceiver import Perceiver
 from neurodecode.encoders.brain.pooled_embedding import PooledEmbedding, SignalBuilder, pool_voxels
 from neurodecode.encoders.brain.residual_mlp import ResidualMLP
+from neurodecode.encoders.brain.sequence_encoder import SequenceEncoder
 from neurodecode.encoders.brain.token_heads import SameTokenHeads, TokenHeads, TokenProjector
 from neurodecode.encoders.brain.token_transformer import TokenTransformer
 from neurodecode.encoders.brain.volume_patches import VolumePatches
@@ -386,3 +387,48 @@ def test_a_person_it_was_not_trained_with_is_decoded() -> None:
     layout = volumes(a=(4, 4, 4)).layouts["a"]
     encoder.front_end.welcome("new", layout)
     torch.testing.assert_close(encoder([SubjectBatch("new", group.signal)]).heads, encoder([group]).heads)
+
+
+# -- wave --------------------------------------------------------------------------------------------------------
+
+
+CAUSAL = partial(TokenTransformer, width=8, n_layers=2, n_heads=2, causal=True, pooling="last")
+
+
+def test_times_see_but_what_was_before_them() -> None:
+    torch.manual_seed(0)
+    backbone = CAUSAL(5, 6).eval()
+    signal = torch.randn(1, 5, 6, requires_grad=True)
+    for time in range(6):
+        (gradient,) = torch.autograd.grad(backbone.tokens(signal)[0, time].square().sum(), signal)
+        assert torch.nonzero(gradient.abs().sum(dim=(0, 1))).flatten().tolist() == list(range(time + 1))
+    torch.testing.assert_close(backbone(signal), backbone.tokens(signal)[:, -1])
+    with pytest.raises(ConfigError, match="comes first and sees nothing"):
+        TokenTransformer(5, 6, width=8, causal=True)
+
+
+def test_the_next_time_is_predicted_from_those_before_it() -> None:
+    torch.manual_seed(0)
+    encoder = SequenceEncoder({"a": 5, "b": 5}, 6, {}, CAUSAL).eval()
+    groups = maps(n_times=6, a=5, b=5)
+    predicted, signal = encoder(groups)
+    assert predicted.shape == (6, 5, 5)
+    torch.testing.assert_close(signal, torch.cat([group.signal for group in groups]))
+    changed = [SubjectBatch(group.subject, group.signal.clone()) for group in groups]
+    for group in changed:
+        group.signal[:, :, 3:] += 1
+    again, _ = encoder(changed)
+    torch.testing.assert_close(again[:, :, :3], predicted[:, :, :3])
+    assert not torch.allclose(again[:, :, 3], predicted[:, :, 3])
+    predicted.square().sum().backward()
+    missed = {name for name, reached in gradients(encoder).items() if not reached}
+    assert {name for name in missed if not name.endswith("key.bias")} == {"backbone.extra"} & set(missed)
+
+
+def test_pretraining_refuses_what_makes_it_easy() -> None:
+    with pytest.raises(ConfigError, match="front_end: got SubjectLinear, expected one without weights"):
+        SequenceEncoder({"a": 5}, 6, {}, CAUSAL, partial(SubjectLinear, width=3))
+    with pytest.raises(ConfigError, match="got 1 time, expected two or more"):
+        SequenceEncoder({"a": 5}, 1, {}, CAUSAL)
+    with pytest.raises(ConfigError, match="sees what is to be predicted"):
+        SequenceEncoder({"a": 5}, 6, {}, partial(TokenTransformer, width=8, n_layers=1, n_heads=2, pooling="mean"))

@@ -14,7 +14,7 @@ from neurodecode.training.recipes import check_recipes, count_recipe, read_card,
 CONFIGS = Path(str(files("neurodecode.configs")))
 OURS = ["linear", "projection_mlp", "residual_mlp", "ridge_start", "temporal_spatial"]
 FITTED_BY_RETRIEVE = ["encoding", "ridge"]
-FMRI = ["adeli", "mindbridge", "mindeye1", "mindeye2", "neuro_vision", "umbrae", "zebra"]
+FMRI = ["adeli", "mindbridge", "mindeye1", "mindeye2", "neuro_vision", "umbrae", "wave", "wave_pretrain", "zebra"]
 PUBLISHED = ["ascoli", "atm", "benchetrit", "brainmagick", *FMRI, "neurobridge", "nice", "shallow_alignment", "ubp"]
 STUDIES = sorted(path.stem for path in (CONFIGS / "study").glob("*.yaml"))
 
