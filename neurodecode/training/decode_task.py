@@ -205,11 +205,21 @@ class DecodeTask(PreparedTask):
                 sync_dist=True,
             )
 
-    def _gallery(self, part: Part) -> tuple[list[str], Tensor]:
-        """Return the candidates of a part and what the heads that are scored should say to them."""
-        data = getattr(self._trainer, "datamodule", None)
-        if not isinstance(data, BrainDataModule):
-            raise ConfigError(f"data: got {type(data).__name__}, expected BrainDataModule, which knows the candidates")
+    def gallery(self, data: BrainDataModule, part: Part) -> tuple[list[str], Tensor]:
+        """Return the candidates of a part and what the heads that are scored should say to them.
+
+        Parameters
+        ----------
+        data : BrainDataModule
+            Fitted.
+        part : str
+            ``train``, ``val`` or ``test``.
+
+        Returns
+        -------
+        names : list of str
+        gallery : Tensor of shape (n_names, dim)
+        """
         names, rows = data.gallery(part)
         targets = data.reduced_targets()
         found = []
@@ -221,7 +231,11 @@ class DecodeTask(PreparedTask):
 
     def _answer(self, batch: Batch, part: Part) -> None:
         if self._answers is None:
-            self._answers = Answers(*self._gallery(part))
+            data = getattr(self._trainer, "datamodule", None)
+            if not isinstance(data, BrainDataModule):
+                kind = type(data).__name__
+                raise ConfigError(f"data: got {kind}, expected BrainDataModule, which knows the candidates")
+            self._answers = Answers(*self.gallery(data, part))
         output = self(batch.groups)
         # The last objectives are those that count at the end of training.
         loss, _ = self.objectives(output, self.references(batch.targets), batch, 1.0)
