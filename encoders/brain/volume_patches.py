@@ -39,7 +39,8 @@ def to_patches(volumes: Tensor, patch: int) -> Tensor:
     x, y, z = volumes.shape[2:]
     filled = functional.pad(volumes, (0, -z % patch, 0, -y % patch, 0, -x % patch))
     cubes = filled.unflatten(4, (-1, patch)).unflatten(3, (-1, patch)).unflatten(2, (-1, patch))
-    return cubes.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4).flatten(1, 3)
+    patches: Tensor = cubes.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4).flatten(1, 3)
+    return patches
 
 
 def resized(volumes: Tensor, shape: Shape3) -> Tensor:
@@ -185,4 +186,4 @@ def _places(layout: SensorLayout, volume: Shape3) -> NDArray[np.int64]:
     assert layout.grid is not None
     if (layout.grid < 0).any() or (layout.grid >= np.array(volume)).any():
         raise ConfigError(f"VolumePatches: a voxel lies outside of the volume {volume}, expected all inside")
-    return np.ravel_multi_index(tuple(layout.grid.T), volume).astype(np.int64)
+    return np.asarray(np.ravel_multi_index(tuple(layout.grid.T), volume), dtype=np.int64)

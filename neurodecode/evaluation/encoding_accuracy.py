@@ -51,7 +51,7 @@ def signal_to_noise(signals: NDArray[np.floating], names: NDArray[np.str_]) -> F
     noise = ((values - means[place]) ** 2).sum(axis=0) / freedom
     total = values.var(axis=0, ddof=1)
     signal = np.maximum(total - noise, 0.0)
-    return np.sqrt(np.divide(signal, noise, out=np.zeros_like(noise), where=noise > 0))
+    return np.asarray(np.sqrt(np.divide(signal, noise, out=np.zeros_like(noise), where=noise > 0)))
 
 
 def noise_ceiling(ratio: Floats, repetitions: float) -> Floats:

@@ -100,7 +100,7 @@ class DecodeTask(PreparedTask):
             raise ConfigError(f"score_heads: got {unknown[0]!r}, expected some of {', '.join(sizes)}")
         self.pretrained = pretrained
         self.weights_are_loaded = False
-        self.register_load_state_dict_post_hook(_note_loading)
+        self.register_load_state_dict_post_hook(_note_loading)  # type: ignore[no-untyped-call]
         self.warm_start: Literal["none", "ridge", "encoding"] = warm_start
         self._answers: Answers | None = None
 

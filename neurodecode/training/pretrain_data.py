@@ -38,7 +38,7 @@ def resting_rows(recording: Recording, split: Split, *, fold: int) -> Rows:
     free = ~shown
     held = np.zeros(len(windows), dtype=bool)
     for part in ("train", "val", "test"):
-        rows = split.rows(recording.subject, part, fold=fold)  # type: ignore[arg-type]
+        rows = split.rows(recording.subject, part, fold=fold)
         free[rows] = False
         held[rows] |= part != "train"
     start, length = (windows[column].to_numpy(dtype=np.int64) for column in ("start", "length"))
