@@ -22,6 +22,7 @@ from neurodecode.encoders.linear.evidence import (
     rule_name,
 )
 from neurodecode.encoders.linear.fusion import Fusion, fit_fusion
+from neurodecode.encoders.linear.noise import noise_kind_of
 from neurodecode.encoders.linear.selection import Indices, calibrated_cross_entropy
 from neurodecode.encoders.linear.stage import fit_stage, move
 from neurodecode.encoders.linear.suite import LinearSuite
@@ -68,7 +69,8 @@ def fit_linear_suite(
     shape : tuple of int, optional
         Channels and times that the signals must have.
     noise_kind : str
-        Structure of the noise covariance; see `neurodecode.encoders.linear.noise.fit_whitener`.
+        Structure of the noise covariance; see `neurodecode.encoders.linear.noise.fit_whitener`. With too few
+        repetitions in `train`, "auto" takes all that varies as noise.
     single_queries : bool
         Whether inner folds rank single rows instead of averages over a unit's repetitions, as the test will.
     seed : int
@@ -85,10 +87,11 @@ def fit_linear_suite(
     DataError, MismatchError
         If sets, bank and decoder do not fit.
     """
+    kind = noise_kind_of(train.stimulus) if noise_kind == "auto" else noise_kind
     # Decompositions of this size gain nothing from a second thread, and on a busy machine threads that wait for each
     # other take four times as long. One thread also gives the same last digits whatever the number of cores.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fit(train, validation, bank, names, decoder, shape, noise_kind, single_queries, seed)
+        return _fit(train, validation, bank, names, decoder, shape, kind, single_queries, seed)
 
 
 def _fit(

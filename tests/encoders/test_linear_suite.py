@@ -74,6 +74,14 @@ def test_every_model_finds_a_planted_signal(suite: LinearSuite, test_set: TrialS
     assert suite.chosen in scores
 
 
+@pytest.mark.parametrize("of_validation", [1, 3])
+def test_stimuli_shown_once_are_enough_to_train_on(test_set: TrialSet, of_validation: int) -> None:
+    once, later = (trials(*part, strength=1.0, seed=2) for part in ((0, 90, 1), (N_TRAIN, N_VALIDATION, of_validation)))
+    found = fit_linear_suite(once, later, bank_rows(slice(None)), NAMES)
+    for name, matrix in found.score_all(test_set, GALLERY).items():
+        assert top_k(matrix, TRUTH, 1) > 0.5, name  # chance is 1 of 30
+
+
 def test_without_a_signal_all_are_at_chance() -> None:
     empty = fitted(0.0)
     hits = []
