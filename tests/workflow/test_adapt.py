@@ -135,7 +135,9 @@ def test_what_belongs_to_a_subject(source: Source, small: PreparedStudy, places:
 
 
 @pytest.mark.parametrize("name", list(NETWORK_STRATEGIES))
-def test_trains_exactly_what_it_names(name: str, source: Source, small: PreparedStudy, places: dict[str, Path]) -> None:
+def test_trains_exactly_what_it_names(
+    name: str, source: Source, small: PreparedStudy, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     strategy = network_strategy(name)
     data = BudgetData(source, own_targets=name == "scratch", study=str(small.folder), targets=_texts(places))
     before = start_task(source, data.interface, strategy, seed=0)
