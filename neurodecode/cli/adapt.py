@@ -57,7 +57,7 @@ def run(
     from rich.table import Table
 
     from neurodecode.core.prepared import PreparedStudy
-    from neurodecode.encoders.linear.group import GRIDS
+    from neurodecode.encoders.linear.group_prior import GRIDS
     from neurodecode.workflow.adapt import FIGURE, STRATEGIES, TABLE, AdaptationPlan, gap_closed, run_adaptation
 
     prepared = PreparedStudy(study)
@@ -75,7 +75,8 @@ def run(
     folder = Path("outputs/adapt") / prepared.name / subject if output is None else output
     console = Console()
     table = run_adaptation(plan, prepared, targets, folder, progress=lambda text: console.print(f"Cell {text}"))
-    here = table[table["direction"] == "image_given_brain"].set_index(["budget", "strategy", "metric"])
+    mine = table[table["direction"] == "image_given_brain"]
+    here = {(row["budget"], row["strategy"], row["metric"]): row for row in mine.to_dict(orient="records")}
     metrics = [metric for metric in ("top1", "top5") if metric in set(table["metric"])]
     simulated = " - SIMULATED DATA" if prepared.simulated else ""
     first = table.iloc[0]
@@ -89,17 +90,17 @@ def run(
         shown.add_column(f"{metric} [95 %]", justify="right")
         shown.add_column("gap closed", justify="right", style="dim")
     closed = {(row["budget"], row["strategy"], row["metric"]): row["closed"] for row in gap_closed(table)}
-    for text, strategy in dict.fromkeys((key[0], key[1]) for key in here.index):
+    for text, strategy in dict.fromkeys((key[0], key[1]) for key in here):
         cells = []
         for metric in metrics:
-            row, part = here.loc[(text, strategy, metric)], closed.get((text, strategy, metric))
+            row, part = here[text, strategy, metric], closed.get((text, strategy, metric))
             cells += [
                 f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
                 "" if part is None else f"{part:.2f}",
             ]
-        shown.add_row(text, str(here.loc[(text, strategy, metrics[0]), "windows"]), strategy, *cells)
+        shown.add_row(text, str(here[text, strategy, metrics[0]]["windows"]), strategy, *cells)
     console.print(shown)
-    nulls = [f"{m}: chance {here.xs(m, level=2)['chance'].iloc[0]:.3f}, null {here.xs(m, level=2)['null_95'].max():.3f}"
-             for m in metrics]  # fmt: skip
-    console.print("; ".join(nulls))
+    for metric in metrics:
+        rows = mine[mine["metric"] == metric]
+        console.print(f"{metric}: chance {rows['chance'].iloc[0]:.3f}, null's 95 % point {rows['null_95'].max():.3f}")
     console.print(f"Table: {folder / TABLE}; figure: {folder / FIGURE}")

@@ -112,12 +112,17 @@ def recorded_seconds(windows: pd.DataFrame, sfreq: float) -> NDArray[np.float64]
     if not np.isfinite(onsets).all():
         raise DataError("budget: a time was given, but the onset of some windows is not known; give trials or stimuli")
     seconds = np.zeros(len(windows))
-    for _, rows in windows.groupby(["session", "run"], sort=False).indices.items():
+    runs = windows.groupby(["session", "run"], sort=False).ngroup().to_numpy()
+    lengths = windows["length"].to_numpy(dtype=np.float64)
+    for run in np.unique(runs):
+        rows = np.flatnonzero(runs == run)
         order = rows[np.argsort(onsets[rows], kind="stable")]
         gaps = np.diff(onsets[order])
         seconds[order[:-1]] = gaps
-        last = float(windows["length"].iloc[order[-1]]) / sfreq if sfreq else float(np.median(gaps)) if len(gaps) else 0
-        seconds[order[-1]] = last
+        if sfreq:
+            seconds[order[-1]] = lengths[order[-1]] / sfreq
+        elif len(gaps):
+            seconds[order[-1]] = np.median(gaps)
     return seconds
 
 
@@ -252,9 +257,8 @@ def budget_split(split: Split, subject: str, rows: NDArray[np.int64], budget: Bu
     count = max(1, round(VALIDATION_SHARE * len(names)))
     validating = np.random.default_rng([seed, 7]).permutation(names)[:count]
     table = split.table[split.table["subject"] == subject][["subject", "window", "unit"]].copy()
-    parts = pd.Series("", index=table["window"])
-    parts.loc[rows] = np.where(np.isin(units, validating), "val", "train")
-    parts.loc[split.rows(subject, "test", fold=fold)] = "test"
-    table["fold_0"] = parts.loc[table["window"]].to_numpy()
+    sides = dict(zip(rows.tolist(), np.where(np.isin(units, validating), "val", "train").tolist(), strict=True))
+    sides |= dict.fromkeys(split.rows(subject, "test", fold=fold).tolist(), "test")
+    table["fold_0"] = [sides.get(int(window), "") for window in table["window"]]
     rule = f"{split.rule}; fold {fold}; of {subject} a budget of {budget.text}, a fifth of whose units validates"
     return Split(table.reset_index(drop=True), split.unit, rule, seed)

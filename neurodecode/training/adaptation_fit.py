@@ -9,9 +9,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from neurodecode.core.errors import DataError, MismatchError
-from neurodecode.training.adaptation import Source, Strategy, merge_low_rank, require_new, start_task
+from neurodecode.training.adaptation import Source, Strategy, require_new, start_task
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.decode_task import DecodeTask
+from neurodecode.training.low_rank import merge_low_rank
 from neurodecode.training.preparation import Preparation
 from neurodecode.training.quiet import quiet_lightning
 from neurodecode.training.warm_start import start_linear_path

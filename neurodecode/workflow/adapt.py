@@ -8,14 +8,13 @@ from typing import Any
 import pandas as pd
 
 from neurodecode.core.budget import ORDERS, Order, parse_budget
-from neurodecode.core.errors import ConfigError, DataError, LeakageError, MismatchError, suggestion
+from neurodecode.core.errors import ConfigError, suggestion
 from neurodecode.core.files import atomic_path, fingerprint, read_json, sha256_of_file, write_json, write_table
 from neurodecode.core.kept import computed_by
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.provenance import versions
 from neurodecode.core.scores import Score, protocol_label
-from neurodecode.core.split import Part
-from neurodecode.encoders.linear.group import GRIDS
+from neurodecode.encoders.linear.group_prior import GRIDS
 from neurodecode.evaluation.adaptation_figure import learning_curve_of
 from neurodecode.evaluation.answers import Answers
 from neurodecode.evaluation.retrieval import evaluate_retrieval
@@ -23,6 +22,7 @@ from neurodecode.evaluation.style import figure_bytes
 from neurodecode.training.adaptation import NETWORK_STRATEGIES, Source, read_source
 from neurodecode.training.adaptation_fit import EPOCHS
 from neurodecode.workflow.adapt_cells import SCRATCH, Cell, Group, rank_cell
+from neurodecode.workflow.adapt_checks import check_people, check_source
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.budget_study import budget_study
 from neurodecode.workflow.checkpoint import find_checkpoint
@@ -132,9 +132,9 @@ def run_adaptation(
     """
     bank = TargetBank.open(targets)
     source = None if plan.checkpoint is None else read_source(find_checkpoint(plan.checkpoint))
-    others = check_people(plan, prepared, () if source is None else source.subjects)
+    others = check_people(prepared, plan.subject, plan.others, () if source is None else source.subjects)
     if source is not None:
-        _check_source(source, prepared)
+        check_source(source, prepared)
     places = {name: targets / name for name in bank.layers}
     group = Group(prepared, bank, plan.subject, others, output / "group", seed=plan.seed)
     rows: list[dict[str, Any]] = []
@@ -193,72 +193,6 @@ def run_adaptation(
         },
     )
     return table
-
-
-def check_people(plan: AdaptationPlan, prepared: PreparedStudy, known: Sequence[str] = ()) -> tuple[str, ...]:
-    """Check the new subject, the group and whom the checkpoint knows, and give the group.
-
-    Raises
-    ------
-    ConfigError
-        If the study has several folds, or somebody is not in it.
-    LeakageError
-        If the new subject is in the group, or the new subject's test stimuli were trained on by others.
-    """
-    split = prepared.split
-    if split.n_folds != 1:
-        raise ConfigError(
-            f"study: {prepared.name} has {split.n_folds} folds, expected one, whose test stimuli nobody trains on"
-        )
-    if plan.subject in known:
-        raise LeakageError(f"checkpoint: was trained on {plan.subject}, expected one of other subjects only")
-    others = plan.others or tuple(known) or tuple(name for name in prepared.subjects if name != plan.subject)
-    for label, names in (("subject", (plan.subject,)), ("others", others)):
-        for name in names:
-            if name not in prepared.subjects:
-                raise ConfigError(
-                    f"{label}: got {name!r}, expected one of {', '.join(prepared.subjects)}"
-                    f"{suggestion(name, prepared.subjects)}"
-                )
-    if plan.subject in others:
-        raise LeakageError(f"others: {plan.subject} is the new subject, expected others only")
-    if not others:
-        raise ConfigError(f"others: {prepared.name} has no subject but {plan.subject}, expected some to adapt from")
-    _check_stimuli(prepared, plan.subject, others)
-    return others
-
-
-def _check_stimuli(prepared: PreparedStudy, subject: str, others: Sequence[str]) -> None:
-    """Refuse a split in which others were trained on what the new subject is tested with."""
-    split = prepared.split
-
-    def shown(name: str, part: Part) -> set[str]:
-        return set(prepared.recording(name).windows["stimulus"].astype(str).iloc[split.rows(name, part)])
-
-    tested = shown(subject, "test") - {""}
-    if not tested:
-        raise DataError(f"{subject}: has no test window, expected some to score the adaptation by")
-    for name in others:
-        common = sorted(tested & (shown(name, "train") | shown(name, "val")))
-        if common:
-            raise LeakageError(
-                f"split: {name} trains on {common[0]!r}, with which {subject} is tested; expected a split by stimulus"
-            )
-
-
-def _check_source(source: Source, prepared: PreparedStudy) -> None:
-    there = source.interface
-    if there["split"] != prepared.split.hash:
-        raise LeakageError(
-            f"{source.path}: was trained with split {there['split']}, but {prepared.folder} has {prepared.split.hash}; "
-            "its test stimuli may have been trained on"
-        )
-    scaling = list(there.get("session_scaling", ["none", 0.0]))
-    if scaling != list(prepared.session_scaling):
-        raise MismatchError(
-            f"{source.path}: was trained with session scaling {scaling[0]}, but {prepared.folder} has "
-            f"{prepared.session_scaling[0]}"
-        )
 
 
 def _cell_key(
@@ -362,15 +296,17 @@ def gap_closed(table: pd.DataFrame, *, metrics: Sequence[str] = ("top1", "top5")
     >>> [round(row["closed"], 2) for row in gap_closed(table)]
     [0.5]
     """
-    here = table[table["direction"] == "image_given_brain"].set_index(["budget", "strategy", "metric"])["value"]
-    found = []
+    mine = table[table["direction"] == "image_given_brain"]
+    names = [mine[column].astype(str) for column in ("budget", "strategy", "metric")]
+    here = dict(zip(zip(*names, strict=True), mine["value"].astype(float), strict=True))
+    found: list[dict[str, Any]] = []
     for (budget, strategy, metric), value in here.items():
         if strategy == SCRATCH or metric not in metrics or (ALL, SCRATCH, metric) not in here:
             continue
-        low, high = float(here[budget, SCRATCH, metric]), float(here[ALL, SCRATCH, metric])
-        closed = (float(value) - low) / (high - low) if high > low else None
+        low, high = here[budget, SCRATCH, metric], here[ALL, SCRATCH, metric]
+        closed = (value - low) / (high - low) if high > low else None
         found.append(
-            {"budget": budget, "strategy": strategy, "metric": metric, "from": low, "to": high, "value": float(value),
+            {"budget": budget, "strategy": strategy, "metric": metric, "from": low, "to": high, "value": value,
              "closed": closed}
         )  # fmt: skip
     return found

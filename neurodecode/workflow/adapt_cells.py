@@ -15,7 +15,8 @@ from neurodecode.core.prepared import PreparedStudy
 from neurodecode.encoders.linear.embedding_rule import EmbeddingRule
 from neurodecode.encoders.linear.evidence import Borrowed, cross_fitted_stage, decoder_evidence, ridge_rules_of
 from neurodecode.encoders.linear.fitting import fit_linear_suite
-from neurodecode.encoders.linear.group import GRIDS, GroupResponses, fit_group, fit_group_model
+from neurodecode.encoders.linear.group import GroupResponses, fit_group
+from neurodecode.encoders.linear.group_prior import GRIDS, fit_group_model
 from neurodecode.encoders.linear.noise import noise_kind_of
 from neurodecode.encoders.linear.scoring import score
 from neurodecode.encoders.linear.trials import join
@@ -199,9 +200,10 @@ def rank_cell(
             items.train, items.validation, features, known, decoder=decode(queries.signals), noise_kind=kind, seed=seed
         )
         # The better of ridge, encoding and decoder, as it is asked for, or their fusion where that is better still.
-        matrix = suite.score_all(items.test, vectors, decoder=decode(items.test.signals))[suite.chosen]
+        answers = suite.score_all(items.test, vectors, decoder=decode(items.test.signals))
         notes = {**suite.report(), "network": report}
-        return Cell(strategy, subject, matrix.astype(np.float32), items, candidates, suite.chosen, notes)
+        best = answers[suite.chosen].astype(np.float32)
+        return Cell(strategy, subject, best, items, candidates, suite.chosen, notes)
     matrix, rule, table = _rank_network(items, vectors, features, known, decode, seed)
     notes = {"network": report, "rule": rule, "validation": table}
     return Cell(strategy, subject, matrix, items, candidates, f"epoch {report['epoch']}, {rule}", notes)

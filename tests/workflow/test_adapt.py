@@ -17,19 +17,19 @@ from neurodecode.core.errors import ConfigError, DataError, LeakageError, Mismat
 from neurodecode.core.files import read_json
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.recording import Recording
-from neurodecode.encoders.linear.group import GroupResponses, fit_group_model
+from neurodecode.encoders.linear.group import GroupResponses
+from neurodecode.encoders.linear.group_prior import fit_group_model
 from neurodecode.training.adaptation import (
     NETWORK_STRATEGIES,
-    RANK,
     Source,
     known_parts,
-    merge_low_rank,
     network_strategy,
     own_parts,
     read_source,
     start_task,
 )
 from neurodecode.training.adaptation_fit import BestOfValidation, BudgetData, adapt_network
+from neurodecode.training.low_rank import RANK, merge_low_rank
 from neurodecode.workflow import adapt
 from neurodecode.workflow.adapt import AdaptationPlan, gap_closed, run_adaptation
 from neurodecode.workflow.bank import TargetBank
