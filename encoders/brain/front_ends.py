@@ -146,6 +146,7 @@ class SubjectLinear(FrontEnd):
 
     Examples
     --------
+    >>> import torch
     >>> front_end = SubjectLinear({"a": 5, "b": 7}, 10, width=4)
     >>> front_end([SubjectBatch("a", torch.zeros(2, 5, 10)), SubjectBatch("b", torch.zeros(1, 7, 10))]).shape
     torch.Size([3, 4, 10])
@@ -180,6 +181,7 @@ class SubjectProjection(FrontEnd):
 
     Examples
     --------
+    >>> import torch
     >>> front_end = SubjectProjection({"a": 500, "b": 700}, 1, width=32)
     >>> front_end([SubjectBatch("a", torch.zeros(2, 500, 1)), SubjectBatch("b", torch.zeros(1, 700, 1))]).shape
     torch.Size([3, 32, 1])
