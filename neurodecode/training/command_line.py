@@ -18,10 +18,9 @@ from neurodecode.core.progress import is_watched
 from neurodecode.training.checkpoints import read_checkpoint
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.decode_task import DecodeTask
-from neurodecode.training.parse_errors import check_config_keys, found_error, named_configs, one_line
+from neurodecode.training.parse_errors import check_configs, found_error, one_line
 from neurodecode.training.predictions import write_predictions
 from neurodecode.training.quiet import quiet_lightning
-from neurodecode.training.recipes import read_card, recipe_files
 from neurodecode.training.short_names import import_built_ins
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
@@ -126,8 +125,7 @@ def run(subcommand: str, arguments: Sequence[str]) -> CommandLine | None:
     checkpoint = checkpoint_named(words)
     if checkpoint is not None and checkpoint not in SPECIAL_CHECKPOINTS:
         read_checkpoint(checkpoint)
-    refuse_other_commands(words)
-    check_config_keys(words)
+    check_configs(words)
     watched = is_watched()
     interrupted: list[bool] = []
     try:
@@ -174,22 +172,6 @@ def _run(words: list[str], *, watched: bool, interrupted: list[bool]) -> Command
         },
         args=words,
     )
-
-
-def refuse_other_commands(words: Sequence[str]) -> None:
-    """Refuse a recipe that another command fits.
-
-    Raises
-    ------
-    ConfigError
-        Naming that command.
-    """
-    for name in named_configs(words):
-        path = Path(name)
-        if path.is_file() and path.parent.name == "recipe" and path.stem in recipe_files():
-            command = read_card(recipe_files()[path.stem]).command
-            if command != "fit":
-                raise ConfigError(f"--config: recipe {path.stem} is fitted by `neurodecode {command}`, not by fit")
 
 
 def checkpoint_named(words: Sequence[str]) -> str | None:

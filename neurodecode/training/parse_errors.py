@@ -95,8 +95,8 @@ def _nearest(option: str) -> str:
     return suggestion(f"--{root}", [f"--{name}" for name in (*ROOTS, "config", "print_config") if name != root])
 
 
-def check_config_keys(words: Sequence[str]) -> None:
-    """Refuse configuration files with an unknown entry at the top, which the parser passes over if it is empty.
+def check_configs(words: Sequence[str]) -> None:
+    """Refuse an unknown entry at the top of a file, which the parser passes over if empty, and recipes fit cannot fit.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def check_config_keys(words: Sequence[str]) -> None:
     Raises
     ------
     ConfigError
-        Naming the file, the entry and the nearest known one.
+        Naming the file, the entry and the nearest known one, or the command that fits the recipe.
     """
     for name in named_configs(words):
         try:
@@ -116,6 +116,10 @@ def check_config_keys(words: Sequence[str]) -> None:
         for key in values if isinstance(values, dict) else ():
             if key not in ROOTS:
                 raise ConfigError(f"--config: {name} has an unknown entry {key!r}{suggestion(str(key), ROOTS)}")
+        card = values.get("recipe") if isinstance(values, dict) else None
+        command = card.get("command", "fit") if isinstance(card, dict) else "fit"
+        if command != "fit":
+            raise ConfigError(f"--config: recipe {Path(name).stem} is fitted by `neurodecode {command}`, not by fit")
 
 
 def class_names() -> list[str]:
