@@ -64,7 +64,7 @@ def run(
     plan = AdaptationPlan(
         subject,
         tuple(budget or ("10%",)),
-        tuple(strategies or (GRIDS if checkpoint is None else STRATEGIES)),
+        tuple(name.replace("-", "_") for name in strategies or (GRIDS if checkpoint is None else STRATEGIES)),
         order=order,
         seed=seed,
         checkpoint=checkpoint,

@@ -6,6 +6,19 @@ from matplotlib.figure import Figure
 from neurodecode.core.errors import DataError
 from neurodecode.evaluation.style import INK, NULL, house_style, look_of, metric_name, note_chance, put_title
 
+# Cool colours adapt a network, warm ones the group's linear model; safe for colour-blind readers beside each other.
+COLOURS = {
+    "scratch": INK,
+    "zero_shot": "#99ddff",
+    "front_end": "#66ccee",
+    "reset": "#44aa99",
+    "full": "#004488",
+    "lora": "#228833",
+    "group": "#ddaa33",
+    "ridge": "#cc6611",
+    "group_prior": "#aa3377",
+}
+
 
 def learning_curve_of(table: pd.DataFrame, metric: str, *, subject: str, whole: str = "all") -> Figure:
     """Draw how the score of a new subject grows with the budget.
@@ -43,7 +56,7 @@ def learning_curve_of(table: pd.DataFrame, metric: str, *, subject: str, whole: 
         for number, strategy in enumerate(strategies):
             rows = curve[curve["strategy"] == strategy].sort_values("windows")
             scratch = strategy == "scratch"
-            colour = INK if scratch else look_of(strategy).colour
+            colour = COLOURS.get(strategy, look_of(strategy).colour)
             # Side by side, so that intervals of one budget do not hide each other.
             x = rows["windows"] * (1 + 0.02 * (number - len(strategies) / 2))
             axes.errorbar(
