@@ -1,7 +1,7 @@
 """Recipes: published decoders as configurations, each with a card, built at full size and counted."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -24,7 +24,6 @@ SIZE_KEYS = (
     "tolerance", "counted",
 )  # fmt: skip
 KINDS = ("published", "ours")
-Build = Callable[[int], tuple[nn.Module, nn.Module | None]]
 
 
 @dataclass(frozen=True)

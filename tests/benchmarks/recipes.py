@@ -8,11 +8,11 @@ what a process needs before it builds anything is subtracted. Nothing is read fr
 
 import argparse
 import json
+import multiprocessing
 import resource
-import subprocess
-import sys
 import time
 import warnings
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from neurodecode.training.task import Task
 CUBE = (14, 14, 14)
 FULL = ("brainmagick", "ubp")
 FULL_BATCH = 64
-SECONDS = 5.0
+SECONDS = 3.0
 
 
 def peak_megabytes() -> float:
@@ -135,27 +135,37 @@ def measure(name: str, full: bool) -> dict[str, Any]:
     }
 
 
+def report(name: str, full: bool, sender: Connection) -> None:
+    """Send what was measured, or why nothing was."""
+    try:
+        sender.send(measure(name, full))
+    except Exception as error:
+        sender.send({"recipe": name, "size": "full" if full else "small", "failed": f"{type(error).__name__}: {error}"})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--one", help="a recipe, measured in this process")
-    parser.add_argument("--full", action="store_true", help="with --one: at full size")
+    parser.add_argument("names", nargs="*", help="recipes; all by default")
+    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    if arguments.one:
-        print(json.dumps(measure(arguments.one, arguments.full)))
-        return
-    cases = [(name, False) for name, path in recipe_files().items() if read_card(path).command == "fit"]
-    cases += [(name, True) for name in FULL]
-    print(f"{'recipe':20s} {'size':6s} {'batch':>6s} {'parameters':>12s} {'steps/s':>8s} {'peak MB':>8s}")
+    known = {name: read_card(path) for name, path in recipe_files().items()}
+    cases = [(name, False) for name, card in known.items() if card.command == "fit"] + [(name, True) for name in FULL]
+    cases = [case for case in cases if not arguments.names or case[0] in arguments.names]
+    context = multiprocessing.get_context("fork")  # what is imported is shared, the peak is each child's own
+    print(f"{'recipe':20s} {'size':6s} {'batch':>6s} {'parameters':>12s} {'steps/s':>8s} {'peak MB':>8s}", flush=True)
     for name, full in cases:
-        command = [sys.executable, "-P", __file__, "--one", name, *(["--full"] if full else [])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"{name:20s} failed: {done.stderr.strip().splitlines()[-1]}")
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=report, args=(name, full, sender))
+        process.start()
+        row = receiver.recv()
+        process.join()
+        if arguments.json or "failed" in row:
+            print(json.dumps(row), flush=True)
             continue
-        row = json.loads(done.stdout.strip().splitlines()[-1])
         print(
             f"{row['recipe']:20s} {row['size']:6s} {row['batch']:6d} {row['parameters']:12,d} "
-            f"{row['steps_per_second']:8.2f} {row['peak_megabytes']:8d}"
+            f"{row['steps_per_second']:8.2f} {row['peak_megabytes']:8d}",
+            flush=True,
         )
 
 
