@@ -44,8 +44,8 @@ def unwhitened(whitener: Whitener, rows: Floats) -> Floats:
 
     Examples
     --------
-    >>> generator = np.random.default_rng(0)
-    >>> signals = generator.standard_normal((60, 3, 4))
+    >>> from neurodecode.encoders.linear.noise import fit_whitener
+    >>> signals = np.random.default_rng(0).standard_normal((60, 3, 4))
     >>> whitener = fit_whitener(signals, np.repeat(np.arange(20), 3).astype(str), np.ones(60, dtype=np.int64))
     >>> bool(np.allclose(unwhitened(whitener, whitener.apply(signals)), signals))
     True
