@@ -117,6 +117,11 @@ class RegionEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.readouts = nn.ModuleList(nn.Linear(width, count * n_times) for count in self.n_channels.values())
+        for readout in self.readouts:
+            # Training starts from the mean response: signals are mostly noise, and drawn weights would only add to it.
+            assert isinstance(readout, nn.Linear)
+            nn.init.zeros_(readout.weight)
+            nn.init.zeros_(readout.bias)
         for number, names in enumerate(named.values()):
             places = torch.tensor([self.regions.index(str(name)) for name in names], device="cpu")
             # Not among the weights: it follows from the layout.

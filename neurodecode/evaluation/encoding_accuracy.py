@@ -97,6 +97,26 @@ def channel_correlation(predicted: NDArray[np.floating], measured: NDArray[np.fl
     return np.asarray(np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 1e-12))
 
 
+def explained_share(correlation: Floats, ceiling: Floats) -> float:
+    """Return explained over explainable variance, both summed over all channels.
+
+    Squares keep the sign of the correlation, so that chance is 0 even where most channels hold nothing but noise; a
+    mean of shares would be ruled by these. The perfect prediction gives 1 up to noise.
+
+    Returns
+    -------
+    float
+        NaN where nothing can be explained.
+
+    Examples
+    --------
+    >>> explained_share(np.array([0.5, -0.1, 0.1]), np.array([0.5, 0.0, 0.0]))
+    0.5
+    """
+    total = float(ceiling.sum())
+    return float((correlation * np.abs(correlation)).sum()) / total if total > 0 else float("nan")
+
+
 def normalised_accuracy(correlation: Floats, ceiling: Floats) -> Floats:
     """Return explained variance over what can be explained, a channel, from 0 to 1.
 

@@ -12,8 +12,8 @@ from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.evaluation.encoding_accuracy import (
     channel_correlation,
+    explained_share,
     noise_ceiling,
-    normalised_accuracy,
     signal_to_noise,
 )
 from neurodecode.training.batches import Batch
@@ -42,8 +42,8 @@ class EncodeTask(PreparedTask):
     -----
     Logged are ``train/loss``, the squared error averaged over rows, channels and times, and for validation and test
     ``loss``, ``correlation`` (Pearson's r over rows for every channel, averaged over channels, then subjects) and
-    ``normalised``: explained over explainable variance, with the noise of every channel estimated from repetitions in
-    the training windows; without repetitions there it is left out.
+    ``normalised``: explained over explainable variance, summed over channels, with the noise of every channel estimated
+    from repetitions in the training windows; without repetitions there it is left out.
     """
 
     def __init__(
@@ -160,9 +160,9 @@ class EncodeTask(PreparedTask):
             correlations.append(float(correlation.mean()))
             if subject in self._found_ratios():
                 ceiling = noise_ceiling(self._found_ratios()[subject], float(1 / np.mean(1 / repetitions)))
-                share = normalised_accuracy(correlation, ceiling)
-                if np.isfinite(share).any():
-                    shares.append(float(np.nanmean(share)))
+                share = explained_share(correlation, ceiling)
+                if np.isfinite(share):
+                    shares.append(share)
         values: dict[str, Tensor | float] = {"loss": errors.mean()}
         if correlations:
             values["correlation"] = float(np.mean(correlations))

@@ -6,6 +6,7 @@ import pytest
 from neurodecode.core.errors import DataError
 from neurodecode.evaluation.encoding_accuracy import (
     channel_correlation,
+    explained_share,
     noise_ceiling,
     normalised_accuracy,
     signal_to_noise,
@@ -39,8 +40,10 @@ def test_an_oracle_reaches_the_ceiling_and_chance_does_not() -> None:
     ceiling = noise_ceiling(ratio, n_repetitions)
     oracle = normalised_accuracy(channel_correlation(truth, means), ceiling)
     assert np.nanmean(oracle) == pytest.approx(1, abs=0.05)
+    assert explained_share(channel_correlation(truth, means), ceiling) == pytest.approx(1, abs=0.05)
     random = normalised_accuracy(channel_correlation(generator.permutation(truth), means), ceiling)
     assert np.nanmean(random) < 0.02
+    assert abs(explained_share(channel_correlation(generator.permutation(truth), means), ceiling)) < 0.02
 
 
 def test_without_repetitions_there_is_no_ratio() -> None:
