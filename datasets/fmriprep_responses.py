@@ -141,7 +141,7 @@ def clean_run(signals: Signals, confounds: pd.DataFrame, repetition_time: float,
 def volumes_in_window(
     onsets: NDArray[np.float64], window: tuple[float, float], times: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], int]:
-    """Find the volumes that follow each onset by a delay within a window.
+    """Find the volumes of a window after each onset, from the one nearest to its begin.
 
     Parameters
     ----------
@@ -167,7 +167,8 @@ def volumes_in_window(
     """
     step = float(times[1] - times[0])
     count = max(1, round((window[1] - window[0]) / step))
-    first = np.ceil((onsets + window[0] - times[0]) / step - 1e-6).astype(np.int64)
+    # The nearest volume: an onset that was logged a few milliseconds late must not move the window by a whole volume.
+    first = np.floor((onsets + window[0] - times[0]) / step + 0.5).astype(np.int64)
     outside = (first < 0) | (first + count > len(times))
     return np.where(outside, -1, first), count
 

@@ -111,7 +111,7 @@ def test_volumes_are_those_of_the_mask(miniatures: Path) -> None:
     residual /= residual.std(axis=0, ddof=1)
     for row in (0, 7, 29):
         onset = recording.windows["onset"].iloc[row]
-        first = int(np.ceil((onset + 4.0) / 2.0))
+        first = int(np.floor((onset + 4.0) / 2.0 + 0.5))  # the nearest volume
         np.testing.assert_allclose(recording.read([row])[0, :, 0], residual[first : first + 2].mean(axis=0), atol=2e-3)
 
 
@@ -230,6 +230,7 @@ def test_windows_beyond_the_run_are_left_out(folder: Path) -> None:
     assert len(recording.windows) < 120
     first, count = volumes_in_window(np.array([0.0, 1.9, 15.0]), (4.0, 6.1), 2.0 * np.arange(10))
     assert (first.tolist(), count) == ([2, 3, -1], 1)
+    assert volumes_in_window(np.array([0.004, 3.99]), (4.0, 6.0), 2.0 * np.arange(10))[0].tolist() == [2, 4]
 
 
 def test_only_files_that_count_make_the_cache_stale(folder: Path, tmp_path: Path) -> None:
