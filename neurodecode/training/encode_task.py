@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.encoders.brain.batches import SubjectBatch
+from neurodecode.encoders.linear.encoding import correlation
 from neurodecode.evaluation.encoding_accuracy import (
     channel_correlation,
     explained_share,
@@ -156,11 +157,11 @@ class EncodeTask(PreparedTask):
             if sum(len(rows[0]) for rows in found) < 2:
                 continue
             predicted, measured, repetitions = (np.concatenate(parts) for parts in zip(*found, strict=True))
-            correlation = channel_correlation(predicted, measured)
-            correlations.append(float(correlation.mean()))
+            found_correlation = channel_correlation(predicted, measured)
+            correlations.append(float(found_correlation.mean()))
             if subject in self._found_ratios():
                 ceiling = noise_ceiling(self._found_ratios()[subject], float(1 / np.mean(1 / repetitions)))
-                share = explained_share(correlation, ceiling)
+                share = explained_share(found_correlation, ceiling)
                 if np.isfinite(share):
                     shares.append(share)
         values: dict[str, Tensor | float] = {"loss": errors.mean()}
@@ -215,6 +216,33 @@ class EncodeTask(PreparedTask):
             (predicted,) = self.encoder(piece, [wanted])
             parts.append(predicted.float().cpu().numpy())
         return np.concatenate(parts)
+
+    def score(
+        self, subject: str, signals: NDArray[np.float32], candidates: Mapping[str, NDArray[np.float32]]
+    ) -> NDArray[np.float64]:
+        """Score every candidate for every measured signal: the correlation with what is predicted for it.
+
+        Parameters
+        ----------
+        subject : str
+            Whose signals.
+        signals : ndarray of float32, shape (n_queries, n_channels, n_times)
+            As they are in the prepared study; the transforms fitted in training are applied here.
+        candidates : mapping of str to ndarray of shape (n_candidates, *space.shape)
+            Features of the gallery.
+
+        Returns
+        -------
+        ndarray of shape (n_queries, n_candidates)
+            Pearson's r over channels and times, each query by itself; larger is better.
+        """
+        predicted = self.encode(subject, candidates)
+        assert self.preparation is not None
+        measured = self.preparation.apply(subject, np.asarray(signals, np.float32))
+        if measured.shape[1:] != predicted.shape[1:]:
+            raise DataError(f"signals: got shape {measured.shape[1:]}, expected {predicted.shape[1:]} as predicted")
+        rows = measured.reshape(len(measured), -1), predicted.reshape(len(predicted), -1)
+        return correlation(rows[0].astype(np.float64), rows[1].astype(np.float64))
 
 
 def _rows_of(
