@@ -62,7 +62,8 @@ def text_field(content: Any, name: str, path: Path) -> list[str]:
     ['Oz']
     """
     values = field_of(content, name, path)
-    whole = isinstance(values, Iterable) and not isinstance(values, str | Mapping) and np.ndim(values) == 1
+    flat = np.ndim(values) == 1
+    whole = flat and isinstance(values, Iterable) and not isinstance(values, str | Mapping)
     if not whole or not all(isinstance(value, str) and value.isprintable() for value in values):
         # An empty list has no type.
         if not (isinstance(values, list) and not values):

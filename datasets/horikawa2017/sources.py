@@ -213,7 +213,7 @@ def packed_pictures(folder: Path) -> dict[str, str]:
     """
     if not (folder / PACKED).is_file():
         return {}
-    found = {}
+    found: dict[str, str] = {}
     for file, array in LISTS.values():
         names, content = read_labels(folder / file), map_array(folder / PACKED, array)
         if content.ndim != 4 or len(content) != len(names):

@@ -164,7 +164,8 @@ def as_pixels(values: NDArray[Any], *, where: str) -> NDArray[np.uint8]:
     if values.dtype.kind == "f" and values.ndim == 3 and values.shape[2] == 3:
         low, high = float(values.min()), float(values.max())
         if 0 <= low and 1 < high <= 255:  # up to 1 it could be either scale
-            return np.rint(values).astype(np.uint8)
+            rounded: NDArray[np.uint8] = np.rint(values).astype(np.uint8)
+            return rounded
         raise DataError(f"{where}: values from {low:g} to {high:g}, expected 0 to 255")
     raise DataError(
         f"{where}: {values.dtype} of shape {values.shape}, expected uint8 (height, width, 3) or floats (3, ...)"
