@@ -49,9 +49,7 @@ class FrontEnd(nn.Module):
             return self.subjects.index(subject)
         except ValueError:
             known = ", ".join(sorted(self.subjects))
-            raise MismatchError(
-                f"subject: got {subject!r}, expected one the encoder was built for ({known})"
-            ) from None
+            raise MismatchError(f"subject: got {subject!r}, expected one the encoder was built for ({known})") from None
 
     def adapt(self, subject: str, signal: Tensor) -> Tensor:
         """Bring one subject's signal to the common layout."""

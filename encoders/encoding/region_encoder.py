@@ -112,9 +112,7 @@ class RegionEncoder(nn.Module):
         #: Names of the queries, in their order.
         self.regions = all_regions(named)
         self.queries = nn.Parameter(0.02 * torch.randn(len(self.regions), width))
-        self.layers = nn.ModuleList(
-            QueryLayer(width, n_heads, hidden=hidden, dropout=dropout) for _ in range(n_layers)
-        )
+        self.layers = nn.ModuleList(QueryLayer(width, n_heads, hidden=hidden, dropout=dropout) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
         self.readouts = nn.ModuleList(nn.Linear(width, count * n_times) for count in self.n_channels.values())
         for readout in self.readouts:

@@ -1,5 +1,6 @@
 """Rank candidates for every test item of a study, and score the ranks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from neurodecode.core.errors import ConfigError, DataError
@@ -54,10 +55,15 @@ def run(
     from neurodecode.workflow.records import build_results, curve_records, retrieval_records
     from neurodecode.workflow.retrieve import SHUFFLED, rank_study, with_ceilings, with_controls
     from neurodecode.workflow.spaces import Workspace
+    from neurodecode.workflow.speech import limits_of, rank_segments, with_speech_ceilings
+    from neurodecode.workflow.speech_ceilings import REASON_EXACT, has_speech_truth
+    from neurodecode.workflow.speech_segments import SeriesBank
     from neurodecode.workflow.summary import results_table
     from neurodecode.workflow.write import write_all
 
-    prepared, bank = PreparedStudy(study), TargetBank.open(targets)
+    prepared = PreparedStudy(study)
+    speech = prepared.info["kind"] == "speech"
+    bank = SeriesBank.open(targets, prepared) if speech else TargetBank.open(targets)
     wanted = chosen_subjects(prepared.subjects, subjects)
     n_folds = prepared.split.n_folds
     if checkpoint is not None and n_folds > 1:
@@ -69,32 +75,39 @@ def run(
         raise ConfigError(f"--data: got {data}, but {prepared.name} is not simulated; expected none")
     if data is not None and n_folds > 1:
         raise ConfigError(f"--data: got {data}, but ceilings are for one fold and {prepared.name} has {n_folds}")
-    untrue = [subject for subject in wanted if data is not None and not has_truth(data, subject)]
+    known = has_speech_truth if speech else has_truth
+    untrue = [subject for subject in wanted if data is not None and not known(data, subject)]
     if untrue:
         raise DataError(f"--data: {data} holds no ground truth of {untrue[0]}, expected the simulated data set")
     absent = {SHUFFLED: REASON_SHUFFLED}
-    decode, joint = None, False
+    decode, joint, layer = None, False, ""
     if checkpoint is None:
         absent["decoder"] = REASON_NO_NETWORK
     else:
         task = open_checkpoint(checkpoint)
         require_fit(task.interface, prepared, bank, wanted)
         decode, joint = decode_with(task, fold=0), len(task.interface["subjects"]) > 1
+        layer = next(iter(task.interface["targets"]))
     console = Console()
 
     def tell(text: str) -> None:
         console.print(f"Ranking: {text}")
 
     keep = Workspace(output).models(prepared.name)
-    retrieval = rank_study(prepared, bank, decode=decode, seed=seed, subjects=wanted, keep=keep, progress=tell)
+    if isinstance(bank, SeriesBank):
+        retrieval = rank_segments(prepared, prepared, bank, decode, wanted, layer=layer)
+    else:
+        retrieval = rank_study(prepared, bank, decode=decode, seed=seed, subjects=wanted, keep=keep, progress=tell)
     tables = with_controls(retrieval.tables, None, seed=seed)
-    if data is not None:
+    if data is not None and speech:
+        tables, absent["exact_learner"] = with_speech_ceilings(tables, data, prepared), REASON_EXACT
+    elif data is not None:
         tables = with_ceilings(tables, retrieval.models, prepared, data, keep=keep)
     else:
         absent.update(dict.fromkeys(CEILINGS, REASON_NO_DATA if prepared.simulated else REASON_NO_TRUTH))
     scores, missing, answers = retrieval_records(prepared, tables, joint=joint, seed=seed, absent=absent)
-    averages = prepared.info["averaging"] == "stimulus"
-    if curve and averages:
+    averages = prepared.info["averaging"] == "stimulus" and not speech
+    if curve and isinstance(bank, TargetBank) and averages:
         scores += curve_records(prepared, bank, retrieval, joint=joint, seed=seed)
     else:
         reason = REASON_NO_CURVE if averages else REASON_NO_REPETITIONS
@@ -114,6 +127,8 @@ def run(
         prepared, bank, retrieval, scores, missing, seed=seed,
         config={**config, "models": retrieval.reports},
     )  # fmt: skip
+    if speech:
+        results = replace(results, limits=limits_of(tables))
     report = write_all(output, prepared, results, tables, answers, [], config)
     console.print(results_table(results))
     console.print(f"Report: {report}")

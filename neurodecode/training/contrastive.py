@@ -213,9 +213,7 @@ class Contrastive(Objective):
         if batch.mix is not None:
             partner = self._everyone(batch.mix.partner + begin, sizes)
             keep = self._everyone(batch.mix.keep, sizes)
-        right, left_out = pair_weights(
-            self._everyone(batch.candidate_index, sizes), partner, keep, self.duplicates
-        )
+        right, left_out = pair_weights(self._everyone(batch.candidate_index, sizes), partner, keep, self.duplicates)
         factor = self.current_scale()
         logits = factor * brain @ self._everyone(image, sizes).T
         loss = cross_entropy_of_pairs(logits, right[mine], left_out[mine])
@@ -270,8 +268,19 @@ class MixCo(Contrastive):
         stop: float = 1.0,
     ) -> None:
         super().__init__(
-            heads, normalise, temperature, scale, learnable, max_scale, directions, duplicates, gather, name, weight,
-            start, stop,
+            heads,
+            normalise,
+            temperature,
+            scale,
+            learnable,
+            max_scale,
+            directions,
+            duplicates,
+            gather,
+            name,
+            weight,
+            start,
+            stop,
         )
         if not 0 <= probability <= 1 or beta <= 0:
             raise ConfigError(

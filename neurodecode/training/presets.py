@@ -123,7 +123,6 @@ def preset(name: str) -> list[Objective]:
     """
     if name not in PRESETS:
         raise ConfigError(
-            f"objectives: got preset {name!r}, expected one of {', '.join(sorted(PRESETS))}"
-            f"{suggestion(name, PRESETS)}"
+            f"objectives: got preset {name!r}, expected one of {', '.join(sorted(PRESETS))}{suggestion(name, PRESETS)}"
         )
     return PRESETS[name]()

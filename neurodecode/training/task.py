@@ -61,8 +61,7 @@ def refuse_test_monitor(trainer: Trainer) -> None:
         Naming who monitors what.
     """
     watchers: list[tuple[str, object]] = [
-        (type(callback).__name__, getattr(callback, "monitor", None))
-        for callback in getattr(trainer, "callbacks", [])
+        (type(callback).__name__, getattr(callback, "monitor", None)) for callback in getattr(trainer, "callbacks", [])
     ]
     watchers += [
         (type(config.scheduler).__name__, config.monitor) for config in getattr(trainer, "lr_scheduler_configs", [])

@@ -154,9 +154,7 @@ def _run_cell(
     """Train the group's network of every fold, rank its test items and score them."""
     split = prepared.split
     if is_across_subjects(split, prepared.subjects):
-        raise ConfigError(
-            "benchmark: the split leaves subjects out, but a network knows only those it met"
-        )
+        raise ConfigError("benchmark: the split leaves subjects out, but a network knows only those it met")
     checkpoints = {}
     for fold in range(split.n_folds):
         here = [subject for subject in group if is_tested(split, subject, fold)]

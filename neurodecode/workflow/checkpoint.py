@@ -13,6 +13,7 @@ from neurodecode.core.targets import TargetSpace
 from neurodecode.training.decode_task import DecodeTask
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.retrieve import Decode
+from neurodecode.workflow.speech_segments import SeriesBank
 
 
 def find_checkpoint(place: Path) -> Path:
@@ -75,7 +76,7 @@ def open_checkpoint(place: Path) -> DecodeTask:
 
 
 def require_fit(
-    interface: Mapping[str, Any], prepared: PreparedStudy, bank: TargetBank, subjects: Sequence[str]
+    interface: Mapping[str, Any], prepared: PreparedStudy, bank: TargetBank | SeriesBank, subjects: Sequence[str]
 ) -> None:
     """Refuse a network that was not trained for a study, its targets and its split.
 

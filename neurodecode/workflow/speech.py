@@ -95,7 +95,7 @@ def run_speech_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
             tables = with_controls(retrieval.tables, shuffled, seed=plan.seed)
             data = study.root
             if all(has_speech_truth(data, subject) for subject in subjects):
-                tables = _with_ceilings(tables, data, prepared)
+                tables = with_speech_ceilings(tables, data, prepared)
                 absent = {"exact_learner": REASON_EXACT}
             else:
                 absent = dict.fromkeys((*CEILINGS, "exact_learner"), REASON_NO_TRUTH)
@@ -152,6 +152,8 @@ def rank_segments(
     bank: SeriesBank,
     decode: Decode | None,
     subjects: Sequence[str],
+    *,
+    layer: str = TARGET,
 ) -> Retrieval:
     """Fit all models and rank the segments of the test part; the gallery is every segment that tests.
 
@@ -167,6 +169,8 @@ def rank_segments(
         The network.
     subjects : sequence of str
         Whose windows.
+    layer : str
+        What the network predicts.
 
     Returns
     -------
@@ -185,7 +189,7 @@ def rank_segments(
         mine = segment_items(source, subject, fold=FOLD)
         lag = prepared.recording(subject).sensors.tmin
         models: SpeechModels = fit_speech_models(
-            mine, bank, window_lag=lag, decode=decode, layer=TARGET, fold=FOLD, subject=subject
+            mine, bank, window_lag=lag, decode=decode, layer=layer, fold=FOLD, subject=subject
         )
         found = models.score(mine.test.signals, candidates)
         found[CHOSEN] = found[models.chosen]
@@ -213,7 +217,8 @@ def rank_segments(
 _MODELS = ("fused", "decoder", "ridge", "encoding", CHOSEN)
 
 
-def _with_ceilings(tables: RankingTables, data: Path, prepared: PreparedStudy) -> RankingTables:
+def with_speech_ceilings(tables: RankingTables, data: Path, prepared: PreparedStudy) -> RankingTables:
+    """Add what knows the truth of the simulation; the arguments are those of `rank_segments`, and the data set."""
     candidates = [str(name) for name in tables.candidates["candidate"]]
     extra = {}
     for subject in tables.subjects:

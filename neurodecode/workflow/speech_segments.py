@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,29 @@ class SeriesBank:
         rates = {name: targets.space.rate for name, targets in self.layers.items()}
         if not rates or None in rates.values() or len(set(rates.values())) != 1:
             raise DataError(f"targets: got the rates {rates}, expected series of one rate")
+
+    @classmethod
+    def open(cls, folder: Path, prepared: PreparedStudy) -> "SeriesBank":
+        """Open every finished folder of series under `folder`, as `neurodecode embed` writes them for a prepared study.
+
+        Raises
+        ------
+        DataError
+            If there is none, or one is no series.
+        MismatchError
+            If their rate is not that of the study's signals.
+        """
+        names = sorted(path.parent.name for path in folder.glob("*/space.json")) if folder.is_dir() else []
+        if not names:
+            raise DataError(f"{folder}: no folder of targets; make them with `neurodecode embed`")
+        first = prepared.recording(prepared.subjects[0])
+        layers = {name: Targets.open(folder / name) for name in names}
+        for name, targets in layers.items():
+            if targets.space.kind != "series":
+                raise DataError(f"targets {name!r}: kind {targets.space.kind!r}, expected series: segments are ranked")
+        bank = cls(layers, prepared.stimuli, first.n_times / first.sensors.sfreq)
+        check_rates(prepared, bank)
+        return bank
 
     @property
     def rate(self) -> float:

@@ -91,9 +91,7 @@ def imported_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize("option", ["--help", "-h", "help"])
-def test_help_lists_only_commands_that_exist(
-    option: str, sample: None, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_lists_only_commands_that_exist(option: str, sample: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([option]) == 0
     text = capsys.readouterr().out
     assert "a sample command" in text
@@ -306,7 +304,7 @@ def test_lightning_commands_get_their_arguments_untouched(sample: None, capsys: 
 
 def test_a_closed_pipe_is_no_error() -> None:
     script = "from neurodecode.cli.main import main; import sys; sys.exit(main(['--help']))"
-    command = f"(sleep 0.3; {sys.executable} -c \"{script}\") | true"
+    command = f'(sleep 0.3; {sys.executable} -c "{script}") | true'
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.returncode == 0

@@ -51,7 +51,10 @@ def batch(**counts: int) -> list[SubjectBatch]:
 def test_every_combination_gives_heads_and_gradients(front_end: str, backbone: str) -> None:
     torch.manual_seed(0)
     encoder = BrainEncoder(
-        {"a": 5, "b": 5}, 12, {"layer.1": 3, "tokens": [2, 4]}, front_end=FRONT_ENDS[front_end],
+        {"a": 5, "b": 5},
+        12,
+        {"layer.1": 3, "tokens": [2, 4]},
+        front_end=FRONT_ENDS[front_end],
         backbone=BACKBONES[backbone],
     )
     output = encoder(batch(a=5, b=5))
@@ -139,7 +142,10 @@ def test_residual_mlp_has_the_published_size() -> None:
     with torch.device("meta"):
         front_end = SubjectProjection({"s1": 15724}, 1, width=4096)
         encoder = BrainEncoder(
-            {"s1": 15724}, 1, {"tokens": [257, 768]}, backbone=partial(ResidualMLP, entry=False),
+            {"s1": 15724},
+            1,
+            {"tokens": [257, 768]},
+            backbone=partial(ResidualMLP, entry=False),
             front_end=partial(SubjectProjection, width=4096),
         )
     assert round(count(front_end) / 1e6, 1) == 64.4
@@ -169,8 +175,12 @@ def ridge(features: Tensor, targets: Tensor, penalty: float) -> Tensor:
 def test_linear_path_starts_as_the_solution_that_was_put_in(heads: object) -> None:
     torch.manual_seed(1)
     encoder = BrainEncoder(
-        {"a": 5, "b": 5}, 12, {"x": 3, "y": 2}, backbone=partial(ProjectionMLP, width=8),
-        heads=heads, linear_path=True,  # type: ignore[arg-type]
+        {"a": 5, "b": 5},
+        12,
+        {"x": 3, "y": 2},
+        backbone=partial(ProjectionMLP, width=8),
+        heads=heads,
+        linear_path=True,  # type: ignore[arg-type]
     )
     assert encoder.linear_path is not None
     groups = batch(a=5, b=5)

@@ -24,7 +24,13 @@ def sensors() -> SubjectSensors:
 def encoder(n_times: int = 1, **settings: object) -> RegionEncoder:
     torch.manual_seed(0)
     network = RegionEncoder(
-        sensors(), n_times, {"image": [9, 8]}, width=8, n_heads=2, hidden=16, **settings  # type: ignore[arg-type]
+        sensors(),
+        n_times,
+        {"image": [9, 8]},
+        width=8,
+        n_heads=2,
+        hidden=16,
+        **settings,  # type: ignore[arg-type]
     ).eval()
     assert not any(parameter.any() for parameter in network.readouts.parameters())  # it starts at the mean response
     for parameter in network.readouts.parameters():

@@ -83,8 +83,12 @@ def test_residual_paths_join_all_layers_but_the_first() -> None:
 
 def test_time_is_kept_from_sensors_to_speech_features() -> None:
     encoder = BrainEncoder(
-        sensors(a=7, b=9), 12, {"speech": [12, 3], "slower": [6, 3], "word": 4}, front_end=SMALL_FRONT,
-        backbone=partial(GatedConvolutions, width=8, n_layers=2), heads=TimeHeads,
+        sensors(a=7, b=9),
+        12,
+        {"speech": [12, 3], "slower": [6, 3], "word": 4},
+        front_end=SMALL_FRONT,
+        backbone=partial(GatedConvolutions, width=8, n_layers=2),
+        heads=TimeHeads,
     )
     output = encoder(batch(12, a=7, b=9))
     assert output.latent.shape == (5, 8, 12)
@@ -97,8 +101,12 @@ def test_time_is_kept_from_sensors_to_speech_features() -> None:
 
 def test_a_time_of_the_prediction_depends_on_its_neighbourhood_alone() -> None:
     encoder = BrainEncoder(
-        sensors(a=7), 41, {"speech": [41, 3]}, front_end=SMALL_FRONT,
-        backbone=partial(GatedConvolutions, width=8, n_layers=2), heads=TimeHeads,
+        sensors(a=7),
+        41,
+        {"speech": [41, 3]},
+        front_end=SMALL_FRONT,
+        backbone=partial(GatedConvolutions, width=8, n_layers=2),
+        heads=TimeHeads,
     ).eval()
     (group,) = batch(41, a=7)
     signal = group.signal.clone().requires_grad_()
@@ -307,7 +315,11 @@ def test_channel_tokens_keep_every_channel_and_only_the_token_is_the_subjects() 
 
 def test_vision_decoder_has_one_weight_a_time_and_two_heads() -> None:
     encoder = BrainEncoder(
-        sensors(a=7), 181, {"image": 6, "retrieval": 6}, front_end=SMALL_FRONT, heads=LinearHeads,
+        sensors(a=7),
+        181,
+        {"image": 6, "retrieval": 6},
+        front_end=SMALL_FRONT,
+        heads=LinearHeads,
         backbone=partial(GatedConvolutions, width=8, n_layers=4, projection=10, pooling="linear"),
     )
     assert isinstance(encoder.backbone.pooling, LinearPooling)

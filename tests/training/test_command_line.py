@@ -51,9 +51,7 @@ trainer:
 
 
 @pytest.fixture(scope="module")
-def config(
-    tiny_study: PreparedStudy, tiny_targets: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> str:
+def config(tiny_study: PreparedStudy, tiny_targets: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("config") / "run.yaml"
     path.write_text(CONFIG.format(study=tiny_study.folder, targets=json.dumps(tiny_targets)))
     return str(path)

@@ -160,7 +160,10 @@ def test_repetitions_are_drawn_without_replacement() -> None:
 
 
 def test_transforms_and_components_see_training_windows_only(
-    tiny_study: PreparedStudy, tiny_targets: dict[str, str], tiny_study_class: type[Study], tmp_path: Path,
+    tiny_study: PreparedStudy,
+    tiny_targets: dict[str, str],
+    tiny_study_class: type[Study],
+    tmp_path: Path,
     planted: np.ndarray,
 ) -> None:
     class Spoilt(tiny_study_class):  # type: ignore[misc, valid-type]

@@ -72,9 +72,7 @@ def test_small_adeli_learns_to_predict_signals_and_comes_back_from_its_checkpoin
     assert float(tested.trainer.logged_metrics["test/correlation"]) > 0.2
 
 
-def test_the_ceiling_is_that_of_training_windows_alone(
-    tiny_study: PreparedStudy, tiny_targets: dict[str, str]
-) -> None:
+def test_the_ceiling_is_that_of_training_windows_alone(tiny_study: PreparedStudy, tiny_targets: dict[str, str]) -> None:
     data = BrainDataModule(str(tiny_study.folder), tiny_targets)
     task = EncodeTask(partial(RegionEncoder, width=8, n_heads=2, hidden=8), data.interface)
     with pytest.raises(ConfigError, match="without training windows"):

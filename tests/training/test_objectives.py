@@ -40,8 +40,14 @@ def pair() -> tuple[Tensor, Tensor]:
     return torch.randn(N_ROWS, N_DIMS, generator=generator), torch.randn(N_ROWS, N_DIMS, generator=generator)
 
 
-def evaluate(objective: Objective, brain: Tensor, image: Tensor, candidates: str = "pqrstu", mix: Mix | None = None,
-             progress: float = 0.0) -> Tensor:
+def evaluate(
+    objective: Objective,
+    brain: Tensor,
+    image: Tensor,
+    candidates: str = "pqrstu",
+    mix: Mix | None = None,
+    progress: float = 0.0,
+) -> Tensor:
     batch = make_batch(list(candidates), {"x": image}, mix)
     loss: Tensor = objective(EncoderOutput({"x": brain}, brain), batch.targets, batch, progress)
     return loss
@@ -91,7 +97,10 @@ def test_duplicates_policies(pair: tuple[Tensor, Tensor]) -> None:
     logits = brain @ image.T
     losses = {
         policy: evaluate(
-            Contrastive(temperature="none", directions="one", duplicates=policy), brain, image, "pqpstu"  # type: ignore[arg-type]
+            Contrastive(temperature="none", directions="one", duplicates=policy),
+            brain,
+            image,
+            "pqpstu",  # type: ignore[arg-type]
         )
         for policy in ("ignored", "masked", "positive")
     }
@@ -117,7 +126,10 @@ def test_masked_duplicates_give_finite_gradients(pair: tuple[Tensor, Tensor]) ->
 
 def test_scale_is_learned_only_where_asked(pair: tuple[Tensor, Tensor]) -> None:
     for temperature, learnable, expected in (
-        ("exp", True, True), ("exp", False, False), ("softplus", True, True), ("fixed", True, False),
+        ("exp", True, True),
+        ("exp", False, False),
+        ("softplus", True, True),
+        ("fixed", True, False),
         ("none", True, False),
     ):
         objective = Contrastive(temperature=temperature, learnable=learnable)  # type: ignore[arg-type]
@@ -156,9 +168,7 @@ def test_mixing_keeps_subjects_apart_and_shares_add_up() -> None:
     assert set(mix.partner[:4].tolist()) == {0, 1, 2, 3}
     assert set(mix.partner[4:].tolist()) == {4, 5}
     result = mixed(batch, mix)
-    expected = (
-        mix.keep[0] * batch.groups[0].signal[0] + (1 - mix.keep[0]) * batch.groups[0].signal[int(mix.partner[0])]
-    )
+    expected = mix.keep[0] * batch.groups[0].signal[0] + (1 - mix.keep[0]) * batch.groups[0].signal[int(mix.partner[0])]
     torch.testing.assert_close(result.groups[0].signal[0], expected)
     assert (draw_mix(batch, probability=0.0, beta=1.0).keep == 1).all()
     with pytest.raises(DataError, match="another subject"):
@@ -202,8 +212,7 @@ def test_soft_contrastive_equals_a_formula(pair: tuple[Tensor, Tensor]) -> None:
     left, right = (functional.normalize(side, dim=1) for side in pair)
     target = functional.softmax(right @ right.T / 0.2, dim=1)
     expected = (
-        functional.cross_entropy(left @ right.T / 0.2, target)
-        + functional.cross_entropy(right @ left.T / 0.2, target)
+        functional.cross_entropy(left @ right.T / 0.2, target) + functional.cross_entropy(right @ left.T / 0.2, target)
     ) / 2
     torch.testing.assert_close(evaluate(SoftContrastive(temperature=0.2), brain, image), expected)
 
@@ -212,9 +221,7 @@ def test_soft_contrastive_becomes_hard_when_cold() -> None:
     image = torch.eye(N_ROWS)
     brain = torch.eye(N_ROWS) + 0.1
     soft = evaluate(SoftContrastive(temperature=0.02, directions="one"), brain, image)
-    hard = evaluate(
-        Contrastive(temperature="fixed", scale=50.0, directions="one"), brain, image
-    )
+    hard = evaluate(Contrastive(temperature="fixed", scale=50.0, directions="one"), brain, image)
     torch.testing.assert_close(soft, hard)
 
 

@@ -49,7 +49,11 @@ def test_the_encoder_starts_as_the_closed_form(
     data.setup("fit")
     counts = {name: entry["n_channels"] for name, entry in data.interface["subjects"].items()}
     encoder = BrainEncoder(
-        counts, 6, {"first": 2, "second.1": 2}, front_end=partial(SubjectLinear, width=4), backbone=Linear,
+        counts,
+        6,
+        {"first": 2, "second.1": 2},
+        front_end=partial(SubjectLinear, width=4),
+        backbone=Linear,
         linear_path=True,
     ).eval()
     start_linear_path(encoder, data, kind, seed=0)
@@ -78,9 +82,7 @@ def test_training_trials_are_training_windows(tiny_study: PreparedStudy, tiny_ta
     np.testing.assert_array_equal(trials.signals[:3], tiny_study.recording("sub-01").read(rows))
 
 
-def test_an_encoder_without_a_linear_path_is_refused(
-    tiny_study: PreparedStudy, tiny_targets: dict[str, str]
-) -> None:
+def test_an_encoder_without_a_linear_path_is_refused(tiny_study: PreparedStudy, tiny_targets: dict[str, str]) -> None:
     data = BrainDataModule(str(tiny_study.folder), tiny_targets)
     with pytest.raises(ConfigError, match="linear_path"):
         start_linear_path(torch.nn.Linear(2, 3), data, "ridge", seed=0)
@@ -92,9 +94,7 @@ def test_the_closed_forms_find_the_planted_code(
 ) -> None:
     data = BrainDataModule(str(tiny_study.folder), tiny_targets, transforms=[])
     bank = {name: data.embeddings(name) for name in data.targets}
-    stage, decode = closed_form_decoder(
-        training_trials(data, "sub-01"), bank, np.array(data.candidates), kind, seed=0
-    )
+    stage, decode = closed_form_decoder(training_trials(data, "sub-01"), bank, np.array(data.candidates), kind, seed=0)
     signals = tiny_study.recording("sub-01").read(np.arange(24, 40))
     found = stage.components.layers(decode(signals), stage.scaler)["second.1"]
     assert np.corrcoef(found.ravel(), planted[24:40, 2:].ravel())[0, 1] > 0.8

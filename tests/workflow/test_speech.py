@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodecode.core.errors import MismatchError
+from neurodecode.cli import retrieve
+from neurodecode.core.errors import DataError, MismatchError
 from neurodecode.core.prepared import PreparedStudy, prepare_study
+from neurodecode.core.results import Results
 from neurodecode.datasets.catalogue import open_study
 from neurodecode.datasets.simulation.speech_study import FEATURE_RATE, SpeechSize, simulate_speech_study
 from neurodecode.encoders.stimulus.mel import MelEncoder
@@ -129,3 +131,19 @@ def test_overlapping_test_segments_are_a_stated_limit(ranked: Retrieval) -> None
     queries = ranked.tables.queries.assign(unit="one")
     said = limits_of(RankingTables(queries, ranked.tables.candidates, ranked.tables.scores))
     assert "intervals are too narrow" in said[0]
+
+
+def test_the_command_ranks_segments(
+    prepared: PreparedStudy, bank: SeriesBank, space: Workspace, ranked: Retrieval, tmp_path: Path
+) -> None:
+    output = tmp_path / "result"
+    retrieve.run(prepared.folder, space.targets("spoken_meg"), data=space.data / "spoken_meg", output=output, seed=0)
+    results = Results.from_json(output / "results.json")
+    fused = results.select(metric="top1", model="fused", subject="sub-01", direction="image_given_brain")[0]
+    correct = ranked.tables.correct("sub-01")
+    assert fused.value == pytest.approx((ranked.tables.scores["fused", "sub-01"].argmax(axis=1) == correct).mean())
+    assert fused.simulated
+    assert results.select(metric="top1", model="oracle", subject="mean", direction="image_given_brain")
+    assert any(absent.model == "exact_learner" for absent in results.absent)
+    with pytest.raises(DataError, match="no folder of targets"):
+        retrieve.run(prepared.folder, tmp_path / "nothing", output=output)
