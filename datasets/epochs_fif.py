@@ -251,9 +251,16 @@ class EpochsStudy(Study):
             if rate != recorded:
                 piece = resample(piece.reshape(-1, n_times), recorded, rate).reshape(len(part), len(names), length)
             signals[begin : begin + len(part)] = piece
-        with mne.use_log_level("error"):
-            first = epochs[:1].load_data().pick(names)  # channels can be picked only of what is loaded
-        return Block(file.name, signals, sensors_of(first, rate, float(epochs.times[0])))
+        try:
+            with mne.use_log_level("error"):
+                first = epochs[:1].load_data().pick(names)  # channels can be picked only of what is loaded
+            sensors = sensors_of(first, rate, float(epochs.times[0]))
+        except DataError:
+            raise
+        except Exception as error:  # damaged lists of what was kept and dropped show only here
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"{file.path}: its first epoch cannot be taken ({text})") from error
+        return Block(file.name, signals, sensors)
 
 
 def _windows(file: EpochsFile, rows: pd.DataFrame, block: Block) -> pd.DataFrame:
