@@ -134,7 +134,9 @@ def read_design(path: Path) -> Design:
 def _read_mat(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
     found = {}
     for name, values in load_mat(path, names).items():
-        if values.dtype.kind not in "iufb" or not np.array_equal(values, np.rint(values.astype(np.float64))):
+        # A damaged number may be whole and far too large for an integer, or infinite.
+        numbers = values.astype(np.float64) if values.dtype.kind in "iufb" else np.array([np.nan])
+        if not (np.abs(numbers) < 2**53).all() or not np.array_equal(numbers, np.rint(numbers)):
             raise DataError(f"{path}: variable {name!r} is {values.dtype}, expected whole numbers")
         found[name] = values.astype(np.int64)
     return found

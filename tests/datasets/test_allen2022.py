@@ -883,6 +883,17 @@ def test_damaged_files_raise_nothing_else(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("number", [np.inf, np.nan, 1e300, 0.5])
+def test_a_design_with_a_number_that_is_no_number(pristine: Path, tmp_path: Path, number: float) -> None:
+    content = loadmat(pristine / "hdf5/nsddata/experiments/nsd/nsd_expdesign.mat")
+    content["masterordering"] = content["masterordering"].astype(np.float64)
+    content["masterordering"].flat[3] = number
+    path = tmp_path / "nsd_expdesign.mat"
+    savemat(path, {name: value for name, value in content.items() if not name.startswith("__")})
+    with pytest.raises(DataError, match=r"variable 'masterordering' is float64, expected whole numbers"):
+        read_design(path)
+
+
 def failure(read: Callable[[], object]) -> str:
     """Give the message of a DataError, or nothing if the damage went unseen; any other exception goes through."""
     try:
