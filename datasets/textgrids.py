@@ -80,6 +80,6 @@ def _tiers(tokens: list[str | float]) -> dict[str, pd.DataFrame]:
 
 
 def _count(token: str | float) -> int:
-    if not isinstance(token, float) or token != int(token) or not 0 <= token <= LARGEST:
+    if not isinstance(token, float) or not 0 <= token <= LARGEST or token != int(token):
         raise ValueError(f"expected a count, got {token!r}")
     return int(token)

@@ -98,6 +98,11 @@ def test_what_is_broken_is_named(tmp_path: Path, content: bytes, problem: str) -
         read_textgrid(tmp_path / "b.TextGrid")
 
 
+def test_an_endless_count_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a count, got inf"):
+        read_textgrid(written(tmp_path, b'"ooTextFile" "TextGrid" 0 1 <exists> 9e999 "IntervalTier" "words" 0 1 1'))
+
+
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from([*LONG.split(), '"', "9e999", "-1", '"TextGrid"', "<absent>"]), max_size=40))
 def test_no_text_does_more_than_be_refused(pieces: list[str]) -> None:
