@@ -6,6 +6,7 @@ sessions, so this has to come before averaging and cannot be one of the transfor
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -150,8 +151,7 @@ def fit_session_scaling(
             assert scale.scale is not None
             offsets.append(scale.centre[:, 0])
             if kind == "whiten":
-                # A session without training windows must not use labels: each window counts as a stimulus of its own
-                # time points.
+                # A session without training windows must not use labels: all of its windows count as one stimulus.
                 labels = stimuli[used] if name not in without else np.full(len(used), "one")
                 whitener = NoiseWhitener().fit(signals, labels)
                 assert whitener.filters is not None
@@ -187,11 +187,17 @@ class ScaledRecording(Recording):
         signals = super().read(rows)
         if self.scaling is None:
             return signals
-        sessions = self.windows["session"].to_numpy().astype(str)[np.asarray(rows, dtype=np.int64)]
-        return self.scaling.apply(signals, sessions)
+        return self.scaling.apply(signals, self._sessions[np.asarray(rows, dtype=np.int64)])
+
+    @cached_property
+    def _sessions(self) -> NDArray[np.str_]:
+        """The session of each window: looked up once, read many times."""
+        return self.windows["session"].to_numpy().astype(str)
 
 
 def scaled(recording: Recording, scaling: SessionScaling) -> ScaledRecording:
-    """Give the recording with its windows scaled when they are read."""
+    """Give the recording with its windows scaled when they are read; a flag says where no training window was."""
     values = {field.name: getattr(recording, field.name) for field in fields(Recording)}
+    if scaling.without_training:
+        values["flags"] = (*recording.flags, FLAG)
     return ScaledRecording(**values, scaling=scaling)

@@ -224,7 +224,7 @@ def build_results(
         Checked.
     """
     info = prepared.info
-    first = prepared.recording(prepared.subjects[0])
+    first = prepared.recording(prepared.subjects[0], fold=0)
     chosen = {} if retrieval is None else retrieval.chosen
     names, numbers = np.unique(list(chosen.values()), return_counts=True)
     study = {

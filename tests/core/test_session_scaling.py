@@ -7,7 +7,7 @@ import pytest
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.recording import Block, Recording
 from neurodecode.core.sensors import Sensors
-from neurodecode.core.session_scaling import fit_session_scaling, scaled
+from neurodecode.core.session_scaling import FLAG, fit_session_scaling, scaled
 
 N, CHANNELS, TIMES = 240, 3, 7
 GAINS = {"1": np.array([1.0, 4.0, 0.5]), "2": np.array([3.0, 1.0, 2.0])}
@@ -74,6 +74,8 @@ def test_sessions_without_training_windows_are_listed_and_labels_do_not_matter()
     train = np.arange(N // 2)
     fitted = fit_session_scaling(plain, train, "whiten")
     assert fitted.without_training == ("2",)
+    assert scaled(plain, fitted).flags == (FLAG,)
+    assert scaled(plain, fit_session_scaling(plain, np.arange(N), "whiten")).flags == ()
     windows = plain.windows.copy()
     windows.loc[N // 2 :, "stimulus"] = "other"
     relabelled = Recording("sub-01", "eeg", plain.blocks, windows)
