@@ -93,11 +93,7 @@ def number_field(content: Any, name: str, path: Path) -> NDArray[np.float64]:
     >>> number_field({"times": [0.0, 0.5]}, "times", Path("a.pkl")).shape
     (2,)
     """
-    values = field_of(content, name, path)
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        array = np.zeros(0, dtype=object)
+    array = _array_of(content, name, path)
     if array.dtype.kind not in "iuf":
         raise DataError(f"{path}: the field {name!r} is not an array of numbers")
     return array.astype(np.float64)
@@ -125,11 +121,16 @@ def text_array(content: Any, name: str, path: Path) -> NDArray[np.str_]:
     >>> text_array({"img": [["a", "a"], ["b", "b"]]}, "img", Path("a.pt")).shape
     (2, 2)
     """
-    values = field_of(content, name, path)
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        array = np.zeros(0)
+    array = _array_of(content, name, path)
     if array.dtype.kind != "U":
         raise DataError(f"{path}: the field {name!r} is not an array of texts")
     return array
+
+
+def _array_of(content: Any, name: str, path: Path) -> NDArray[Any]:
+    """Give a field as an array; a ragged one, which is of no use to anybody, as objects."""
+    values = field_of(content, name, path)
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return np.zeros(0, dtype=object)

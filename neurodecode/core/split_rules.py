@@ -137,7 +137,8 @@ def leave_one_subject_out(own: Split) -> Split:
 
 def _part_of_text(text: str, seed: int, test_share: float) -> str:
     """Place a text by its hash alone, so that it stays on its side whatever else is in the study."""
-    place = int(fingerprint([seed, text]), 16) / 16 ** len(fingerprint([seed, text]))
+    digest = fingerprint([seed, text])
+    place = int(digest, 16) / 16 ** len(digest)
     return "test" if place < test_share else "val" if place < test_share + VALIDATION_SHARE else "train"
 
 
