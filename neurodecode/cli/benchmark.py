@@ -13,13 +13,14 @@ def run(
     *,
     size: str | None = None,
     setting: Literal["within", "joint"] = "within",
+    layers: list[str] | None = None,
     seeds: list[int] | None = None,
     subjects: list[str] | None = None,
     output: Path | None = None,
 ) -> None:
     """Train a recipe for every subject and seed, rank with it beside the linear models, and write one table.
 
-    Every finished cell (a seed of a subject, or of all subjects together) is kept; an interrupted run goes on.
+    Every finished training is kept; an interrupted run goes on.
 
     Parameters
     ----------
@@ -30,9 +31,12 @@ def run(
     targets : Path
         Folder of targets, as `neurodecode embed` writes it: one subfolder a layer.
     size : str, optional
-        Name of a shipped overlay, such as small, or a YAML file; it comes after the recipe.
+        Name of a shipped overlay, such as small (the recipe's own overlay of that name, where it has one), or a YAML
+        file; it comes after the recipe.
     setting : str
         Train a network within each subject, or one joint network for all.
+    layers : list of str, optional
+        Which layers of the targets the network learns; all by default. The linear models see all.
     seeds : list of int, optional
         0, 1 and 2 by default.
     subjects : list of str, optional
@@ -48,41 +52,57 @@ def run(
 
     from neurodecode.cli.retrieve import chosen_subjects
     from neurodecode.core.prepared import PreparedStudy
-    from neurodecode.workflow.bank import TargetBank
     from neurodecode.workflow.benchmark import TABLE, Benchmark, run_benchmark
 
     prepared = PreparedStudy(study)
-    layers = TargetBank.open(targets).layers
+    places = _layers(targets, layers)
     wanted = chosen_subjects(prepared.subjects, subjects)
     console = Console()
     with ExitStack() as stack:
         shipped = stack.enter_context(as_file(files("neurodecode.configs")))
         configs = [_config(recipe, shipped / "recipe", "recipe")]
+        name = configs[0].stem
         if size is not None:
-            configs.append(_config(size, shipped / "size", "size"))
-        name = configs[0].stem if size is None else f"{configs[0].stem}-{configs[1].stem}"
+            own = shipped / "size" / size / configs[0].name
+            configs.append(own if own.is_file() else _config(size, shipped / "size", "size"))
+            name += f"-{configs[1].stem if own != configs[1] else size}"
         plan = Benchmark(name, tuple(configs), setting, tuple(seeds or (0, 1, 2)), tuple(wanted))
         folder = Path("outputs/benchmark") / prepared.name / name if output is None else output
-        places = {layer: targets / layer for layer in layers}
-        table = run_benchmark(plan, prepared, places, folder, progress=lambda text: console.print(f"Cell {text}"))
+        table = run_benchmark(plan, prepared, places, folder, progress=lambda text: console.print(f"Benchmark: {text}"))
     simulated = " - SIMULATED DATA" if prepared.simulated else ""
     shown = Table(title=f"{name} on {prepared.name}: image given brain{simulated}", title_justify="left")
+    here = table[table["direction"] == "image_given_brain"].to_dict(orient="records")
+    found = {(row["model"], row["subject"], row["metric"]): row for row in here}
     metrics = [metric for metric in ("top1", "top5") if metric in set(table["metric"])]
     shown.add_column("model")
     shown.add_column("subject")
     for metric in metrics:
-        shown.add_column(metric, justify="right")
+        shown.add_column(f"{metric} [95 % interval]", justify="right")
         shown.add_column("sd over seeds", justify="right", style="dim")
-    here = table[table["direction"] == "image_given_brain"].to_dict(orient="records")
-    found = {(row["model"], row["subject"], row["metric"]): row for row in here}
-    for model, subject in dict.fromkeys((row["model"], row["subject"]) for row in here):
+        shown.add_column("chance", justify="right", style="dim")
+    for model, subject in dict.fromkeys((model, subject) for model, subject, metric in found if metric in metrics):
         cells = []
         for metric in metrics:
             row = found[model, subject, metric]
-            cells += [f"{row['value']:.3f}", f"{row['spread']:.3f}" if row["n_seeds"] > 1 else ""]
+            cells += [
+                f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+                f"{row['spread']:.3f}" if row["n_seeds"] > 1 else "",
+                f"{row['chance']:.3f}",
+            ]
         shown.add_row(model, subject, *cells)
     console.print(shown)
     console.print(f"Table: {folder / TABLE}")
+
+
+def _layers(folder: Path, wanted: list[str] | None) -> dict[str, Path]:
+    """Find the folders of targets, and check which of them were asked for."""
+    from neurodecode.workflow.bank import layer_names
+
+    known = {name: folder / name for name in layer_names(folder)}
+    unknown = [name for name in wanted or [] if name not in known]
+    if unknown or wanted == []:
+        raise ConfigError(f"--layers: got {unknown[0] if unknown else 'none'}, expected some of {', '.join(known)}")
+    return {name: known[name] for name in wanted or known}
 
 
 def _config(name: str, folder: Path, what: str) -> Path:

@@ -14,6 +14,21 @@ from neurodecode.core.targets import Targets, TargetSpace
 from neurodecode.training.targets_extraction import listed_layers
 
 
+def layer_names(folder: Path) -> list[str]:
+    """List the finished layers in a folder of targets, in the order that `TargetBank.open` gives them.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    found = {path.parent.name for path in folder.glob("*/space.json")} if folder.is_dir() else set()
+    if not found:
+        raise DataError(f"{folder}: no folder of targets; make them with `neurodecode embed`")
+    listed = [name for name in listed_layers(folder) if name in found]
+    return [*listed, *sorted(found - set(listed))]
+
+
 @dataclass(frozen=True)
 class TargetBank:
     """Several layers' embeddings of the same stimuli.
@@ -47,12 +62,7 @@ class TargetBank:
         TargetBank
             Layers in the order of depth that ``encoder.json`` lists; those it does not list follow by name.
         """
-        found = {path.parent.name for path in folder.glob("*/space.json")} if folder.is_dir() else set()
-        if not found:
-            raise DataError(f"{folder}: no folder of targets; make them with `neurodecode embed`")
-        listed = [name for name in listed_layers(folder) if name in found]
-        names = [*listed, *sorted(found - set(listed))]
-        return cls({name: Targets.open(folder / name) for name in names})
+        return cls({name: Targets.open(folder / name) for name in layer_names(folder)})
 
     def rows(self, stimuli: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Read all layers for some stimuli: ``(n_stimuli, dim)`` each."""

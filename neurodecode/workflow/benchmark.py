@@ -1,4 +1,4 @@
-"""A recipe over all subjects and several seeds: cell by cell, each kept, so that an interrupted run goes on."""
+"""A recipe over all subjects and several seeds: each training and seed is kept, so that an interrupted run goes on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,13 @@ from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.items import is_across_subjects, is_tested
 from neurodecode.workflow.records import retrieval_records
 from neurodecode.workflow.retrieve import rank_study
+from neurodecode.workflow.speech import rank_segments
+from neurodecode.workflow.speech_segments import SeriesBank
 from neurodecode.workflow.train import decoder_of, train_decoder
 
 Setting = Literal["within", "joint"]
 TABLE, SUMMARY = "benchmark.csv", "benchmark.json"
+MEAN = "mean"
 KEY = ["recipe", "model", "metric", "direction", "subject"]
 
 
@@ -76,31 +79,31 @@ def run_benchmark(
     targets : mapping of str to Path
         Folder of targets of each layer.
     output : Path
-        Gets a file a cell, the networks, ``benchmark.csv`` and ``benchmark.json``.
+        Gets a file a seed, the networks, the linear models, ``benchmark.csv`` and ``benchmark.json``.
     progress : callable
-        Told the cell that begins, or that it was finished before.
+        Told the training that begins, or that a seed was finished before.
 
     Returns
     -------
     pandas.DataFrame
         See `summarise`.
     """
-    bank = TargetBank.open(_parent(targets))
+    bank = _bank(prepared, _parent(targets))
+    split = prepared.split
+    if is_across_subjects(split, prepared.subjects):
+        raise ConfigError("benchmark: the split leaves subjects out, but a network knows only those it met")
     cells = []
     for seed in plan.seeds:
-        for group in plan.groups():
-            name = f"{plan.name}_{'joint' if plan.setting == 'joint' else group[0]}_seed-{seed}"
-            path = output / "cells" / f"{name}.json"
-            key = _cell_key(plan, prepared, bank, seed, group)
-            known = read_json(path) if path.is_file() else {}
-            if known.get("key") == key:
-                progress(f"{name}: done before")
-            else:
-                progress(name)
-                scores = _run_cell(plan, prepared, bank, targets, output / "models" / name, seed, group)
-                known = {"key": key, "seed": seed, "scores": [score.to_dict() for score in scores]}
-                write_json(path, known)
-            cells.append(known)
+        path = output / "seeds" / f"{plan.name}_{plan.setting}_seed-{seed}.json"
+        key = _seed_key(plan, prepared, bank, seed)
+        known = read_json(path) if path.is_file() else {}
+        if known.get("key") == key:
+            progress(f"seed {seed}: done before")
+        else:
+            scores = _run_seed(plan, prepared, bank, targets, output, seed, progress)
+            known = {"key": key, "seed": seed, "scores": [score.to_dict() for score in scores]}
+            write_json(path, known)
+        cells.append(known)
     table = summarise(plan.name, cells)
     write_table(output / TABLE, table)
     write_json(
@@ -127,7 +130,11 @@ def _parent(targets: Mapping[str, Path]) -> Path:
     return folders.pop()
 
 
-def _cell_key(plan: Benchmark, prepared: PreparedStudy, bank: TargetBank, seed: int, group: Sequence[str]) -> str:
+def _bank(prepared: PreparedStudy, folder: Path) -> TargetBank | SeriesBank:
+    return SeriesBank.open(folder, prepared) if prepared.info["kind"] == "speech" else TargetBank.open(folder)
+
+
+def _seed_key(plan: Benchmark, prepared: PreparedStudy, bank: TargetBank | SeriesBank, seed: int) -> str:
     return fingerprint(
         {
             "study": prepared.header["key"],
@@ -136,37 +143,43 @@ def _cell_key(plan: Benchmark, prepared: PreparedStudy, bank: TargetBank, seed: 
             "targets": bank.describe()["digest"],
             "configs": [path.read_text(encoding="utf-8") for path in plan.configs],
             "seed": seed,
-            "group": list(group),
+            "setting": plan.setting,
+            "subjects": list(plan.subjects),
             "versions": versions(),
         }
     )
 
 
-def _run_cell(
+def _run_seed(
     plan: Benchmark,
     prepared: PreparedStudy,
-    bank: TargetBank,
+    bank: TargetBank | SeriesBank,
     targets: Mapping[str, Path],
-    folder: Path,
+    output: Path,
     seed: int,
-    group: Sequence[str],
+    progress: Callable[[str], None],
 ) -> list[Score]:
-    """Train the group's network of every fold, rank its test items and score them."""
-    split = prepared.split
-    if is_across_subjects(split, prepared.subjects):
-        raise ConfigError("benchmark: the split leaves subjects out, but a network knows only those it met")
-    checkpoints = {}
-    for fold in range(split.n_folds):
-        here = [subject for subject in group if is_tested(split, subject, fold)]
-        if here:
-            path = train_decoder(
-                prepared, targets, folder / f"fold-{fold}", configs=plan.configs, fold=fold, seed=seed, subjects=here
-            )
-            checkpoints.update({(fold, subject): path for subject in here})
-    retrieval = rank_study(
-        prepared, bank, decode=decoder_of(checkpoints), seed=0, subjects=list(group), keep=folder / "linear"
-    )
-    joint = len(group) > 1
+    """Train every network of a seed, unless it is there already; rank the test items of all subjects and score them."""
+    split, checkpoints = prepared.split, {}
+    for group in plan.groups():
+        who = "joint" if plan.setting == "joint" else group[0]
+        for fold in range(split.n_folds):
+            here = [subject for subject in group if is_tested(split, subject, fold)]
+            if here:
+                name = f"{plan.name}_{who}_seed-{seed}"
+                progress(name if split.n_folds == 1 else f"{name}, fold {fold + 1} of {split.n_folds}")
+                path = train_decoder(
+                    prepared, targets, output / "models" / name / f"fold-{fold}", configs=plan.configs, fold=fold,
+                    seed=seed, subjects=here,
+                )  # fmt: skip
+                checkpoints.update({(fold, subject): path for subject in here})
+    progress(f"seed {seed}: ranking")
+    decode, subjects = decoder_of(checkpoints), list(plan.subjects)
+    if isinstance(bank, SeriesBank):
+        retrieval = rank_segments(prepared, prepared, bank, decode, subjects, layer=next(iter(targets)))
+    else:
+        retrieval = rank_study(prepared, bank, decode=decode, seed=0, subjects=subjects, keep=output / "linear")
+    joint = plan.setting == "joint" and len(subjects) > 1
     scores, _, _ = retrieval_records(prepared, retrieval.tables, joint=joint, seed=0, absent={})
     return scores
 
@@ -179,53 +192,47 @@ def summarise(recipe: str, cells: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     recipe : str
         Name of the recipe.
     cells : sequence of mapping
-        Each with its ``seed`` and ``scores`` (`Score.to_dict`); the mean over subjects is formed here, since a cell may
-        hold but one of them.
+        One a seed, with its ``seed`` and ``scores`` (`Score.to_dict`), those of the mean over subjects among them.
 
     Returns
     -------
     pandas.DataFrame
         Columns ``recipe, model, metric, direction, subject, value`` (mean over seeds), ``spread`` (standard deviation
         over seeds; empty for one), ``between_subjects`` (standard deviation over subjects, for the row ``mean``),
-        ``low, high, chance, null_95`` (means over seeds; of the row ``mean`` over subjects as well, but for the
-        interval, which is then two standard errors over subjects), ``n_seeds, n_subjects, n_candidates, protocol,
-        simulated``.
+        ``low, high, chance, null_95`` (means over seeds of the 95 % interval and so on, which cover stimuli and
+        subjects, not seeds), ``n_seeds, n_subjects, n_candidates, protocol, simulated``.
 
     Examples
     --------
-    >>> score = Score("top1", "image_given_brain", 0.5, 0.4, 0.6, 0.1, 0.2, 20, 10, "signals x 4", "sub-01", "ridge",
-    ...               "within-subject | disjoint unit: concept | averaged: signals x 4 | gallery: 10 | weights: last",
-    ...               True)
-    >>> table = summarise("linear", [{"seed": seed, "scores": [score.to_dict()]} for seed in (0, 1)])
+    >>> scores = [
+    ...     Score("top1", "image_given_brain", 0.5, 0.4, 0.6, 0.1, 0.2, 20, 10, "signals x 4", subject, "ridge",
+    ...           "within-subject | disjoint unit: concept | averaged: signals x 4 | gallery: 10 | weights: last", True)
+    ...     for subject in ("sub-01", "mean")
+    ... ]
+    >>> table = summarise("linear", [{"seed": seed, "scores": [s.to_dict() for s in scores]} for seed in (0, 1)])
     >>> table[["subject", "value", "n_seeds"]].values.tolist()
     [['sub-01', 0.5, 2], ['mean', 0.5, 2]]
     """
-    rows = [
-        {"recipe": recipe, "seed": cell["seed"], **score}
-        for cell in cells
-        for score in cell["scores"]
-        if score["subject"] != "mean" and not str(score["metric"]).startswith("difference_")
-    ]
+    rows = [{"recipe": recipe, "seed": cell["seed"], **score} for cell in cells for score in cell["scores"]]
     if not rows:
-        raise DataError("benchmark: no cell was finished, expected at least one")
+        raise DataError("benchmark: no seed was finished, expected at least one")
     table = pd.DataFrame(rows)
     found = []
     for key, part in table.groupby(KEY[:-1], sort=False):
-        for subject, own in part.groupby("subject", sort=False):
-            found.append({**dict(zip(KEY, (*key, subject), strict=True)), **_row(own, own.groupby("seed")["value"])})
-        means = part.groupby("seed")["value"]
-        by_subject = part.groupby("subject")["value"].mean()
-        row = _row(part, means)
-        row["between_subjects"] = float(by_subject.std(ddof=1)) if len(by_subject) > 1 else None
-        error = 0.0 if row["between_subjects"] is None else row["between_subjects"] / len(by_subject) ** 0.5
-        if len(by_subject) > 1:
-            row["low"], row["high"] = row["value"] - 2 * error, row["value"] + 2 * error
-        found.append({**dict(zip(KEY, (*key, "mean"), strict=True)), **row})
+        own = part[part["subject"] != MEAN]
+        for subject, its in own.groupby("subject", sort=False):
+            found.append({**dict(zip(KEY, (*key, subject), strict=True)), **_row(its)})
+        row = _row(part[part["subject"] == MEAN])
+        values = own.groupby("subject")["value"].mean()
+        row["between_subjects"] = float(values.std(ddof=1)) if len(values) > 1 else None
+        row["n_subjects"] = len(values)
+        found.append({**dict(zip(KEY, (*key, MEAN), strict=True)), **row})
     return pd.DataFrame(found)
 
 
-def _row(part: pd.DataFrame, by_seed: Any) -> dict[str, Any]:
-    values = by_seed.mean()
+def _row(part: pd.DataFrame) -> dict[str, Any]:
+    """Average one subject's records, or those of the mean over subjects, over seeds."""
+    values = part["value"]
     return {
         "value": float(values.mean()),
         "spread": float(values.std(ddof=1)) if len(values) > 1 else None,
@@ -235,7 +242,7 @@ def _row(part: pd.DataFrame, by_seed: Any) -> dict[str, Any]:
         "chance": float(part["chance"].mean()),
         "null_95": float(part["null_95"].mean()),
         "n_seeds": len(values),
-        "n_subjects": int(part["subject"].nunique()),
+        "n_subjects": 1,
         "n_candidates": int(part["n_candidates"].max()),
         "protocol": str(part["protocol"].iloc[0]),
         "simulated": bool(part["simulated"].iloc[0]),
