@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,14 +19,12 @@ from neurodecode.training.answers import Answers
 from neurodecode.training.batches import Batch
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.objectives import Objective, ObjectiveSum, side_by_side
-from neurodecode.training.preparation import subject_sensors
-from neurodecode.training.prepared_task import PreparedTask
+from neurodecode.training.prepared_task import EncoderFactory, PreparedTask
 from neurodecode.training.presets import preset
 from neurodecode.training.pretrain_task import start_from_pretraining
 from neurodecode.training.task import OptimizerFactory, Schedule
 from neurodecode.training.warm_start import start_linear_path
 
-EncoderFactory = Callable[[dict[str, int], int, dict[str, int | list[int]]], nn.Module]
 ImageSideFactory = Callable[[dict[str, int | list[int]]], nn.Module]
 
 #: Candidates whose targets are read at a time.
@@ -69,6 +67,8 @@ class DecodeTask(PreparedTask):
     scores that are reported come from ``neurodecode retrieve``.
     """
 
+    shown: ClassVar[tuple[str, ...]] = ("loss", "top5")
+
     def __init__(
         self,
         encoder: EncoderFactory,
@@ -90,9 +90,7 @@ class DecodeTask(PreparedTask):
         sizes = dict(targets)
         if self.image_side is not None:
             sizes[RETRIEVAL] = int(self.image_side.out_features)  # type: ignore[arg-type]
-        self.encoder = encoder(subject_sensors(interface), int(interface["n_times"]), sizes)
-        if not isinstance(self.encoder, nn.Module):
-            raise ConfigError(f"encoder: got a {type(self.encoder).__name__}, expected an nn.Module")
+        self.encoder = self.build_encoder(encoder, sizes)
         self.objectives = ObjectiveSum(preset(objectives) if isinstance(objectives, str) else objectives)
         self.score_heads = score_heads or ([RETRIEVAL] if self.image_side is not None else list(targets))
         unknown = [head for head in self.score_heads if head not in sizes]
@@ -151,12 +149,8 @@ class DecodeTask(PreparedTask):
         batch = self.objectives.before_encoder(batch, progress)
         total: Tensor
         total, parts = self.objectives(self(batch.groups), self.references(batch.targets), batch, progress)
-        if not torch.isfinite(total):
-            raise ConfigError(
-                f"loss: got {float(total.detach())} at step {self.global_step}, expected a finite number; "
-                "lower the learning rate or clip gradients"
-            )
-        self._log("train", {"loss": total.detach(), **parts}, len(batch))
+        self.require_finite(total)
+        self.log_means("train", {"loss": total.detach(), **parts}, len(batch))
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -192,18 +186,6 @@ class DecodeTask(PreparedTask):
             "repetitions": batch.repetitions.tolist(),
             "item": batch.items.tolist(),
         }
-
-    def _log(self, part: str, values: Mapping[str, Tensor | float], n_rows: int) -> None:
-        for name, value in values.items():
-            self.log(
-                f"{part}/{name}",
-                value,
-                on_step=False,
-                on_epoch=True,
-                prog_bar=name in ("loss", "top5"),
-                batch_size=n_rows,
-                sync_dist=True,
-            )
 
     def gallery(self, data: BrainDataModule, part: Part) -> tuple[list[str], Tensor]:
         """Return the candidates of a part and what the heads that are scored should say to them.
@@ -250,7 +232,7 @@ class DecodeTask(PreparedTask):
     def _conclude(self, part: Part) -> None:
         answers, self._answers = self._answers, None
         if answers is not None:
-            self._log(part, {"loss": answers.loss, **answers.metrics()}, len(answers))
+            self.log_means(part, {"loss": answers.loss, **answers.metrics()}, len(answers))
 
     def _restored(self, output: EncoderOutput) -> dict[str, NDArray[np.float32]]:
         preparation = self._found_preparation()

@@ -1,12 +1,12 @@
 """The task ``encode``: features of a stimulus to the brain."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.encoders.brain.batches import SubjectBatch
@@ -19,11 +19,10 @@ from neurodecode.evaluation.encoding_accuracy import (
 )
 from neurodecode.training.batches import Batch
 from neurodecode.training.gathering import gathered_sizes, world
-from neurodecode.training.preparation import subject_sensors, to_tensor
-from neurodecode.training.prepared_task import PreparedTask
+from neurodecode.training.preparation import to_tensor
+from neurodecode.training.prepared_task import EncoderFactory, PreparedTask
 from neurodecode.training.task import OptimizerFactory, Schedule
 
-EncoderFactory = Callable[[dict[str, int], int, dict[str, int | list[int]]], nn.Module]
 Ratios = dict[str, NDArray[np.float64]]
 
 
@@ -47,6 +46,8 @@ class EncodeTask(PreparedTask):
     from repetitions in the training windows; without repetitions there it is left out.
     """
 
+    shown: ClassVar[tuple[str, ...]] = ("loss", "correlation", "normalised")
+
     def __init__(
         self,
         encoder: EncoderFactory,
@@ -58,17 +59,11 @@ class EncodeTask(PreparedTask):
     ) -> None:
         super().__init__(interface, optimizer, schedule, warm_up, seed)
         self.save_hyperparameters()
-        self.encoder = encoder(subject_sensors(interface), int(interface["n_times"]), self.target_sizes)
-        if not isinstance(self.encoder, nn.Module):
-            raise ConfigError(f"encoder: got a {type(self.encoder).__name__}, expected an nn.Module")
+        self.encoder = self.build_encoder(encoder)
         self.ratios: Ratios | None = None
         self._answers: list[tuple[Batch, list[Tensor]]] = []
 
     # -- checkpoints ------------------------------------------------------------------------------------------
-
-    def networks(self) -> dict[str, nn.Module]:
-        """Return the encoder."""
-        return {"encoder": self.encoder}
 
     def record(self) -> dict[str, Any]:
         """Return what was fitted, and the signal-to-noise ratios of the training windows."""
@@ -116,12 +111,8 @@ class EncodeTask(PreparedTask):
         errors = self._loss(batch, self(batch))
         _, count = world()
         loss: Tensor = errors.sum() * (count / sum(gathered_sizes(errors)))
-        if not torch.isfinite(loss):
-            raise ConfigError(
-                f"loss: got {float(loss.detach())} at step {self.global_step}, expected a finite number; "
-                "lower the learning rate or clip gradients"
-            )
-        self._log("train", {"loss": loss.detach()}, len(batch))
+        self.require_finite(loss)
+        self.log_means("train", {"loss": loss.detach()}, len(batch))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -139,12 +130,6 @@ class EncodeTask(PreparedTask):
     def on_test_epoch_end(self) -> None:
         """Log how well the signals of the test stimuli are predicted."""
         self._conclude("test")
-
-    def _log(self, part: str, values: Mapping[str, Tensor | float], n_rows: int) -> None:
-        for name, value in values.items():
-            self.log(
-                f"{part}/{name}", value, on_step=False, on_epoch=True, prog_bar=True, batch_size=n_rows, sync_dist=True
-            )
 
     def _conclude(self, part: Literal["val", "test"]) -> None:
         answers, self._answers = self._answers, []
@@ -169,7 +154,7 @@ class EncodeTask(PreparedTask):
             values["correlation"] = float(np.mean(correlations))
         if shares:
             values["normalised"] = float(np.mean(shares))
-        self._log(part, values, len(errors))
+        self.log_means(part, values, len(errors))
 
     # -- from Python ------------------------------------------------------------------------------------------
 

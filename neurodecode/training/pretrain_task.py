@@ -1,21 +1,19 @@
 """The task ``pretrain``: the brain alone, every time from those before it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, LeakageError, MismatchError
 from neurodecode.training.batches import Batch
 from neurodecode.training.checkpoints import read_checkpoint
 from neurodecode.training.inner_objectives import mean_over_rows
-from neurodecode.training.preparation import Preparation, subject_sensors
-from neurodecode.training.prepared_task import PreparedTask
+from neurodecode.training.preparation import Preparation
+from neurodecode.training.prepared_task import EncoderFactory, PreparedTask
 from neurodecode.training.task import RECORD, OptimizerFactory, Schedule
 
-EncoderFactory = Callable[[dict[str, int], int, dict[str, int | list[int]]], nn.Module]
 SHARED = ("encoder.front_end.", "encoder.backbone.")
 #: Learned places of times, of which a shorter window takes the first.
 PLACES = "encoder.backbone.places"
@@ -39,6 +37,8 @@ class PretrainTask(PreparedTask):
     each time for the next one: a network that is no better has learned nothing of use.
     """
 
+    shown: ClassVar[tuple[str, ...]] = ("loss", "persistence")
+
     def __init__(
         self,
         encoder: EncoderFactory,
@@ -50,13 +50,7 @@ class PretrainTask(PreparedTask):
     ) -> None:
         super().__init__(interface, optimizer, schedule, warm_up, seed)
         self.save_hyperparameters()
-        self.encoder = encoder(subject_sensors(interface), int(interface["n_times"]), self.target_sizes)
-        if not isinstance(self.encoder, nn.Module):
-            raise ConfigError(f"encoder: got a {type(self.encoder).__name__}, expected an nn.Module")
-
-    def networks(self) -> dict[str, nn.Module]:
-        """Return the encoder."""
-        return {"encoder": self.encoder}
+        self.encoder = self.build_encoder(encoder)
 
     def _errors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the squared error a row, of the prediction and of persistence."""
@@ -70,16 +64,8 @@ class PretrainTask(PreparedTask):
     def _step(self, part: str, batch: Batch) -> Tensor:
         own, same = self._errors(batch)
         loss = mean_over_rows(own)
-        if not torch.isfinite(loss):
-            raise ConfigError(
-                f"loss: got {float(loss.detach())} at step {self.global_step}, expected a finite number; "
-                "lower the learning rate or clip gradients"
-            )
-        for name, value in (("loss", own.mean()), ("persistence", same.mean())):
-            self.log(
-                f"{part}/{name}", value.detach(), on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch),
-                sync_dist=True,
-            )  # fmt: skip
+        self.require_finite(loss)
+        self.log_means(part, {"loss": own.detach().mean(), "persistence": same.mean()}, len(batch))
         return loss
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -15,7 +15,8 @@ from torch import nn
 
 from neurodecode.core.errors import ConfigError, suggestion
 from neurodecode.encoders.brain.layouts import SensorLayout, SubjectSensors
-from neurodecode.training.decode_task import EncoderFactory, ImageSideFactory
+from neurodecode.training.decode_task import ImageSideFactory
+from neurodecode.training.prepared_task import EncoderFactory
 from neurodecode.training.short_names import import_built_ins
 
 CARD_KEYS = ("kind", "source", "title", "url", "what", "targets", "differs", "published", "command", "sizes")
