@@ -18,6 +18,8 @@ Temperature = Literal["none", "fixed", "exp", "softplus"]
 Duplicates = Literal["ignored", "masked", "positive"]
 
 CLIP_LOG_SCALE = log(1 / 0.07)
+# What torch's own `normalize` takes for the length of a vector of zeros.
+SMALLEST_LENGTH = 1e-12
 
 
 def normalise_sides(brain: Tensor, image: Tensor, side: Side) -> tuple[Tensor, Tensor]:
@@ -34,6 +36,37 @@ def normalise_sides(brain: Tensor, image: Tensor, side: Side) -> tuple[Tensor, T
     if side in ("image", "both"):
         image = functional.normalize(image, dim=1)
     return brain, image
+
+
+def similarities(brain: Tensor, image: Tensor, side: Side) -> Tensor:
+    """Compute the products of all pairs after the rows of the named side were scaled to unit length.
+
+    The lengths divide the products and not the vectors, which of series of features are thousands of times as large.
+
+    Parameters
+    ----------
+    brain : Tensor of shape (n, dim)
+        Predictions.
+    image : Tensor of shape (m, dim)
+        What they are compared with.
+    side : str
+        As in :func:`normalise_sides`.
+
+    Returns
+    -------
+    Tensor of shape (n, m)
+
+    Examples
+    --------
+    >>> similarities(torch.full((1, 4), 2.0), torch.full((1, 4), 3.0), "image")
+    tensor([[4.]])
+    """
+    products = brain @ image.T
+    if side in ("brain", "both"):
+        products = products / brain.norm(dim=1).clamp_min(SMALLEST_LENGTH)[:, None]
+    if side in ("image", "both"):
+        products = products / image.norm(dim=1).clamp_min(SMALLEST_LENGTH)
+    return products
 
 
 def pair_weights(
@@ -201,9 +234,7 @@ class Contrastive(Objective):
     def forward(self, output: EncoderOutput, references: References, batch: Batch, progress: float) -> Tensor:
         """Return the mean cross entropy; see :meth:`Objective.forward`."""
         names = chosen_heads(self.heads, output, references)
-        brain, image = normalise_sides(
-            side_by_side(output.heads, names), side_by_side(references, names), self.normalise
-        )
+        brain, image = side_by_side(output.heads, names), side_by_side(references, names)
         sizes = gathered_sizes(brain) if self.gather else [len(brain)]
         require_several(self, sum(sizes))
         rank, count = world() if self.gather else (0, 1)
@@ -215,11 +246,12 @@ class Contrastive(Objective):
             keep = self._everyone(batch.mix.keep, sizes)
         right, left_out = pair_weights(self._everyone(batch.candidate_index, sizes), partner, keep, self.duplicates)
         factor = self.current_scale()
-        logits = factor * brain @ self._everyone(image, sizes).T
+        logits = factor * similarities(brain, self._everyone(image, sizes), self.normalise)
         loss = cross_entropy_of_pairs(logits, right[mine], left_out[mine])
         if self.directions == "two":
-            logits = factor * image @ self._everyone(brain, sizes).T
-            loss = (loss + cross_entropy_of_pairs(logits, right.T[mine], left_out.T[mine])) / 2
+            if len(sizes) > 1:
+                logits = factor * similarities(self._everyone(brain, sizes), image, self.normalise)
+            loss = (loss + cross_entropy_of_pairs(logits.T, right.T[mine], left_out.T[mine])) / 2
         # Processes average their losses, so each gives its share of the sum times their number.
         return loss * (count / sum(sizes))
 
