@@ -52,13 +52,14 @@ def run(
     from neurodecode.workflow.bank import TargetBank
     from neurodecode.workflow.ceilings import CEILINGS, REASON_NO_TRUTH, has_truth
     from neurodecode.workflow.checkpoint import decode_with, open_checkpoint, require_fit
-    from neurodecode.workflow.records import build_results, curve_records, retrieval_records
+    from neurodecode.workflow.records import asked_of, build_results, curve_records, retrieval_records
     from neurodecode.workflow.retrieve import SHUFFLED, rank_study, with_ceilings, with_controls
     from neurodecode.workflow.spaces import Workspace
     from neurodecode.workflow.speech import limits_of, rank_segments, with_speech_ceilings
     from neurodecode.workflow.speech_ceilings import REASON_EXACT, has_speech_truth
     from neurodecode.workflow.speech_segments import SeriesBank
     from neurodecode.workflow.summary import results_table
+    from neurodecode.workflow.words import REASON_NO_ENCODING, rank_words
     from neurodecode.workflow.write import write_all
 
     prepared = PreparedStudy(study)
@@ -75,6 +76,9 @@ def run(
         raise ConfigError(f"--data: got {data}, but {prepared.name} is not simulated; expected none")
     if data is not None and n_folds > 1:
         raise ConfigError(f"--data: got {data}, but ceilings are for one fold and {prepared.name} has {n_folds}")
+    of_words = asked_of(prepared.info) == "word"
+    if data is not None and of_words:
+        raise ConfigError(f"--data: got {data}, but there are no ceilings of single words; expected none")
     known = has_speech_truth if speech else has_truth
     untrue = [subject for subject in wanted if data is not None and not known(data, subject)]
     if untrue:
@@ -96,6 +100,9 @@ def run(
     keep = Workspace(output).models(prepared.name)
     if isinstance(bank, SeriesBank):
         retrieval = rank_segments(prepared, prepared, bank, decode, wanted, layer=layer)
+    elif of_words:
+        retrieval = rank_words(prepared, bank, decode, wanted, progress=tell)
+        absent["encoding"] = REASON_NO_ENCODING
     else:
         retrieval = rank_study(prepared, bank, decode=decode, seed=seed, subjects=wanted, keep=keep, progress=tell)
     tables = with_controls(retrieval.tables, None, seed=seed)
@@ -108,7 +115,7 @@ def run(
     scores, missing, answers = retrieval_records(prepared, tables, joint=joint, seed=seed, absent=absent)
     averages = prepared.info["averaging"] == "stimulus" and not speech
     if curve and isinstance(bank, TargetBank) and averages:
-        scores += curve_records(prepared, bank, retrieval, joint=joint, seed=seed)
+        scores += curve_records(prepared, retrieval, joint=joint, seed=seed)
     else:
         reason = REASON_NO_CURVE if averages else REASON_NO_REPETITIONS
         missing += [Absent(f"curve_{metric}", "all", "all", reason) for metric in ("top1", "top5")]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.encoders.linear.kept import KEY, kept_linear_suite
+from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.items import fold_items
 
 Vectors = Mapping[str, NDArray[np.float32]]
@@ -23,7 +24,7 @@ def suite_folder(keep: Path, subject: str, fold: int) -> Path:
 def fit_ahead(
     wanted: Sequence[tuple[PreparedStudy, str, int]],
     *,
-    rows: Callable[[Sequence[str]], Vectors],
+    bank: TargetBank,
     decode: Callable[[int, str, NDArray[np.float32]], Vectors] | None,
     seed: int,
     keep: Path,
@@ -38,8 +39,8 @@ def fit_ahead(
     ----------
     wanted : sequence of (study, subject, fold)
         Which models.
-    rows : callable
-        Gives the targets of some stimuli.
+    bank : TargetBank
+        Targets of all stimuli.
     decode : callable, optional
         The trained network.
     seed : int
@@ -62,8 +63,10 @@ def fit_ahead(
             for prepared, subject, fold in missing:
                 items = fold_items(prepared, subject, fold=fold)
                 known = items.known
-                external = None if decode is None else decode(fold, subject, items.validation.averaged().signals)
-                job = pool.submit(_fit, prepared.folder, subject, fold, known, rows(known), external, seed, keep)
+                own, external = bank.fold(known), None
+                if decode is not None:
+                    external = own.place(decode(fold, subject, items.validation.averaged().signals))
+                job = pool.submit(_fit, prepared.folder, subject, fold, known, own.rows(known), external, seed, keep)
                 running[job] = f"{subject}, fold {fold + 1}"
             for finished in as_completed(running):
                 finished.result()

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.workflow.ahead import fit_ahead
 from neurodecode.workflow.bank import TargetBank
+from neurodecode.workflow.decoding import Decode
 from neurodecode.workflow.items import is_tested
-from neurodecode.workflow.retrieve import Decode, Retrieval, rank_study
+from neurodecode.workflow.retrieve import Retrieval, rank_study
 from neurodecode.workflow.run_folder import RankingTables
 from neurodecode.workflow.shuffle import shuffled_copy
 from neurodecode.workflow.spaces import Workspace
@@ -62,7 +63,7 @@ def rank_shuffled(
         for subject in subjects
         if is_tested(split, subject, fold)
     ]
-    fit_ahead(wanted, rows=bank.rows, decode=decode, seed=seed, keep=keep, jobs=jobs)
+    fit_ahead(wanted, bank=bank, decode=decode, seed=seed, keep=keep, jobs=jobs)
     parts = [
         rank_study(copy, bank, decode=decode, seed=seed, subjects=list(subjects), folds=[fold], keep=keep)
         for fold, copy in copies.items()

@@ -113,7 +113,7 @@ def run_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
             out = [name for name in prepared.subjects if name not in subjects]
             missing += [Absent("all", "all", name, REASON_FEW_RUNS) for name in out]
             if prepared.info["averaging"] == "stimulus":
-                scores += curve_records(prepared, bank, retrieval, joint=joint, seed=seed)
+                scores += curve_records(prepared, retrieval, joint=joint, seed=seed)
     with timed("pictures", "Pictures: drawing what was seen, and its controls"):
         pictures, more, gone = draw_pictures(prepared, bank, retrieval, shuffled, plan, keep)
     with timed("report", "Report: figures and one page"):

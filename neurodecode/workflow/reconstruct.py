@@ -17,9 +17,9 @@ from neurodecode.evaluation.pictures import Pictures
 from neurodecode.generators.base import require_space
 from neurodecode.generators.openmoji_pipeline import BuiltInGenerator
 from neurodecode.workflow.bank import TargetBank
+from neurodecode.workflow.decoding import Decode
 from neurodecode.workflow.items import Items
 from neurodecode.workflow.kept_pictures import KeptDrawer
-from neurodecode.workflow.retrieve import Decode
 
 Progress = Callable[[str], None]
 
@@ -178,7 +178,7 @@ def reconstruct_subject(
         raise DataError(f"{fitted.subject}: stimulus {missing[0]!r} was not tested")
     rows = np.array([row_of[name] for name in stimuli])
     known = sorted(set(items.train.stimulus.tolist()))
-    training = bank.rows(known)[layer]
+    training = bank.rows(known, [layer])[layer]
     random = np.random.default_rng([seed, 8])
     averaged = items.train.averaged()
     mean_brain = np.broadcast_to(averaged.signals.mean(axis=0), (len(rows), *averaged.shape))
@@ -190,7 +190,7 @@ def reconstruct_subject(
         "mean_brain": (fitted, np.ascontiguousarray(mean_brain, dtype=np.float32)),
         "noise_input": (fitted, noise.astype(np.float32)),
     }
-    embeddings = {"true_embedding": bank.rows(list(stimuli))[layer]}
+    embeddings = {"true_embedding": bank.rows(list(stimuli), [layer])[layer]}
     for name, (models, signals) in inputs.items():
         if models is not None:
             embeddings[name] = match_norm(models.predict(signals, layer), training)

@@ -9,18 +9,23 @@ from numpy.typing import NDArray
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.provenance import versions
 from neurodecode.core.results import Results
-from neurodecode.core.scores import Absent, Score, protocol_label
+from neurodecode.core.scores import BALANCED, Absent, Score, protocol_label
+from neurodecode.datasets.speech_words import OCCURRENCE
 from neurodecode.evaluation.answers import Answers
 from neurodecode.evaluation.comparisons import compare_models
+from neurodecode.evaluation.report_tables import ASKED
 from neurodecode.evaluation.retrieval import AnswerTable, evaluate_retrieval, repetition_curve
-from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.ceilings import CEILINGS
 from neurodecode.workflow.items import fewer_repetitions, is_across_subjects
 from neurodecode.workflow.retrieve import CHOSEN, PERMUTED, SHUFFLED, Retrieval
 from neurodecode.workflow.run_folder import RankingTables
 
-COMPARED = (("decoder", "ridge"), ("fused", "decoder"), ("fused", "ridge"), ("fused", "encoding"))
+ALONE = "decoder_without_context"
+COMPARED = (("decoder", "ridge"), ("decoder", ALONE), ("fused", "decoder"), ("fused", "ridge"), ("fused", "encoding"))
+#: Models that hold something of the network.
+OF_NETWORK = ("decoder", ALONE, "fused", PERMUTED, CHOSEN)
 NOTES = {
+    ALONE: "each trial decoded by itself",
     SHUFFLED: "fused ranking by models trained again on shuffled pairs of brain and stimulus",
     PERMUTED: "fused ranking of each item with another item's brain response",
     CHOSEN: "the model that validation chose, for each subject and fold",
@@ -71,7 +76,7 @@ def protocols(prepared: PreparedStudy, tables: RankingTables, *, joint: bool, av
     across = is_across_subjects(prepared.split, prepared.subjects)
     shuffled = joint and sum(model == SHUFFLED for model, _ in tables.scores) > 1
     for model in tables.models:
-        together = shuffled if model == SHUFFLED else joint and model in ("decoder", "fused", PERMUTED, CHOSEN)
+        together = shuffled if model == SHUFFLED else joint and model in OF_NETWORK
         setting = "joint" if together else "within-subject"
         found[model] = protocol_label(
             "leave-one-subject-out" if across and model not in CEILINGS else setting,
@@ -109,11 +114,15 @@ def retrieval_records(
     answers = answers_of(tables, by_unit=prepared.info["averaging"] != "stimulus")
     averaged = averaging_text(tables)
     labels = protocols(prepared, tables, joint=joint, averaged=averaged)
+    of_words = asked_of(prepared.info) == "word"
     found = evaluate_retrieval(
-        answers, protocol=labels, averaged=averaged, simulated=prepared.simulated, seed=seed, notes=NOTES
-    )
+        answers, protocol=labels, averaged=averaged, simulated=prepared.simulated, seed=seed, notes=NOTES,
+        balanced=of_words, top=(1, 5, 10) if of_words else (1, 5),
+    )  # fmt: skip
     pairs = [pair for pair in COMPARED if all(model in tables.models for model in pair)]
     metrics = ["top1", "top5"] if len(tables.candidates) > 5 else ["top1"]
+    if of_words:
+        metrics = [f"{BALANCED}{metric}" for metric in metrics]
     differences = compare_models(
         answers, pairs, metrics=metrics, protocol=labels, averaged=averaged, simulated=prepared.simulated, seed=seed
     )
@@ -123,7 +132,6 @@ def retrieval_records(
 
 def curve_records(
     prepared: PreparedStudy,
-    bank: TargetBank,
     retrieval: Retrieval,
     *,
     joint: bool,
@@ -135,7 +143,7 @@ def curve_records(
 
     Parameters
     ----------
-    prepared, bank, retrieval
+    prepared, retrieval
         The ranked study with its fitted models.
     joint, seed
         As in `retrieval_records`.
@@ -152,14 +160,14 @@ def curve_records(
     most = int(retrieval.tables.queries["repetitions"].min())
     wanted = [n for n in (repetitions or (1, 2, 5, 10, 20, 40, 80)) if n < most]
     candidates = [str(name) for name in retrieval.tables.candidates["candidate"]]
-    vectors, split = bank.rows(candidates), prepared.split
+    split = prepared.split
 
     def answer(count: int) -> dict[tuple[str, str], Answers]:
         parts: dict[tuple[str, str], list[tuple[int, list[str], NDArray[np.float32]]]] = {}
         for (subject, fold), fitted in retrieval.models.items():
             test = fewer_repetitions(prepared, split, subject, count, fold=fold, seed=seed)
             names = [str(name) for name in test.stimulus]
-            for model, matrix in fitted.score(test, vectors).items():
+            for model, matrix in fitted.score(test, candidates).items():
                 if model in models:
                     parts.setdefault((model, subject), []).append((fold, names, matrix))
         found = {}
@@ -180,6 +188,19 @@ def curve_records(
         return []
     top = [k for k in (1, 5) if k < len(candidates)]
     return repetition_curve(answer, wanted, protocol=label, simulated=prepared.simulated, seed=seed, top=top)
+
+
+def asked_of(info: Mapping[str, Any]) -> str:
+    """Say what a study's models look for given the brain.
+
+    Examples
+    --------
+    >>> asked_of({"kind": "speech", "averaging": "stimulus"}), asked_of({"kind": "word", "averaging": "occurrence"})
+    ('segment', 'word')
+    """
+    if info["kind"] == "word":
+        return "word" if info["averaging"] == OCCURRENCE else "category"
+    return "segment" if info["kind"] == "speech" else "image"
 
 
 class Described(Protocol):
@@ -231,6 +252,7 @@ def build_results(
         "name": prepared.name,
         "description": str(info["description"]),
         "modality": str(info["modality"]),
+        ASKED: asked_of(info),
         "subjects": ", ".join(prepared.subjects),
         "channels": str(first.n_channels),
         "times": f"{first.n_times} at {first.sensors.sfreq:g} Hz" if first.n_times > 1 else "one (a map a trial)",

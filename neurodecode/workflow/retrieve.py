@@ -1,6 +1,6 @@
 """Retrieval of a whole study: every model on the same folds, with its ceilings and its shuffled control."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,12 @@ from neurodecode.encoders.linear.kept import kept_linear_suite
 from neurodecode.encoders.linear.suite import LinearSuite
 from neurodecode.encoders.linear.trials import TrialSet
 from neurodecode.workflow.ahead import fit_ahead, suite_folder
-from neurodecode.workflow.bank import TargetBank
+from neurodecode.workflow.bank import FoldBank, TargetBank
 from neurodecode.workflow.ceilings import ceiling_scores, has_truth
+from neurodecode.workflow.decoding import Decode
 from neurodecode.workflow.items import Items, candidate_names, fold_items, is_tested
 from neurodecode.workflow.run_folder import RankingTables
 
-Vectors = Mapping[str, NDArray[np.float32]]
-#: From a fold, a subject and signals ``(n, n_channels, n_times)`` to predicted vectors of every layer.
-Decode = Callable[[int, str, NDArray[np.float32]], Vectors]
 Progress = Callable[[str], None]
 CHOSEN = "chosen"
 SHUFFLED = "shuffled_brain"
@@ -45,6 +43,8 @@ class FoldModels:
         Which fold.
     items : Items
         The parts of the fold.
+    bank : FoldBank
+        The targets, as these models see them.
     """
 
     suite: LinearSuite
@@ -52,11 +52,14 @@ class FoldModels:
     subject: str
     fold: int
     items: Items
+    bank: FoldBank
 
-    def score(self, test: TrialSet, candidates: Vectors) -> dict[str, NDArray[np.float32]]:
+    def score(self, test: TrialSet, candidates: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Score every candidate for each row of `test` with every model; rows do not know of each other."""
-        external = None if self.decode is None else self.decode(self.fold, self.subject, test.signals)
-        scores = self.suite.score_all(test, candidates, decoder=external)
+        external = None
+        if self.decode is not None:
+            external = self.bank.place(self.decode(self.fold, self.subject, test.signals))
+        scores = self.suite.score_all(test, self.bank.rows(candidates), decoder=external)
         return {model: np.asarray(matrix, dtype=np.float32) for model, matrix in scores.items()}
 
     def predict(self, signals: NDArray[np.float32], layer: str) -> NDArray[np.float32]:
@@ -65,7 +68,7 @@ class FoldModels:
             return np.asarray(self.decode(self.fold, self.subject, signals)[layer], dtype=np.float32)
         names = np.arange(len(signals)).astype(str)
         trials = TrialSet(signals, names, names, np.ones(len(signals), dtype=np.int64))
-        return np.asarray(self.suite.predict(trials)[layer], dtype=np.float32)
+        return self.bank.restore(layer, np.asarray(self.suite.predict(trials)[layer], dtype=np.float32))
 
 
 @dataclass
@@ -127,13 +130,15 @@ def fit_fold(
     """
     items = fold_items(prepared, subject, fold=fold)
     known = items.known
-    external = None if decode is None else decode(fold, subject, items.validation.averaged().signals)
-    data = (items.train, items.validation, bank.rows(known), known)
+    own, external = bank.fold(known), None
+    if decode is not None:
+        external = own.place(decode(fold, subject, items.validation.averaged().signals))
+    data = (items.train, items.validation, own.rows(known), known)
     if keep is None:
         suite = fit_linear_suite(*data, decoder=external, seed=seed)
     else:
         suite = kept_linear_suite(suite_folder(keep, subject, fold), *data, decoder=external, seed=seed)
-    return FoldModels(suite, decode, subject, fold, items)
+    return FoldModels(suite, decode, subject, fold, items, own)
 
 
 def rank_study(
@@ -171,7 +176,6 @@ def rank_study(
     wanted = prepared.subjects if subjects is None else subjects
     numbers = list(range(prepared.split.n_folds)) if folds is None else folds
     candidates = candidate_names(prepared, wanted, numbers)
-    vectors = bank.rows(candidates)
     split = prepared.split
     queries: list[pd.DataFrame] = []
     parts: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
@@ -181,11 +185,11 @@ def rank_study(
     pairs = [(subject, fold) for subject in wanted for fold in numbers if is_tested(split, subject, fold)]
     if keep is not None:
         studies = [(prepared, *pair) for pair in pairs]
-        fit_ahead(studies, rows=bank.rows, decode=decode, seed=seed, keep=keep, jobs=jobs)
+        fit_ahead(studies, bank=bank, decode=decode, seed=seed, keep=keep, jobs=jobs)
     for subject, fold in pairs:
         progress(f"{subject}, fold {fold + 1} of {len(numbers)}" if len(numbers) > 1 else subject)
         fitted = fit_fold(prepared, bank, subject, fold, decode=decode, seed=seed, keep=keep)
-        scores = fitted.score(fitted.items.test, vectors)
+        scores = fitted.score(fitted.items.test, candidates)
         scores[CHOSEN] = scores[fitted.suite.chosen]
         for model, matrix in scores.items():
             parts.setdefault((model, subject), []).append(matrix)

@@ -60,14 +60,14 @@ def test_records_are_whole_and_chance_is_right(runs_study: PreparedStudy, bank: 
 def test_the_curve_pools_the_folds_and_fewer_repetitions_do_worse(
     runs_study: PreparedStudy, bank: TargetBank, of_runs: Retrieval
 ) -> None:
-    scores = curve_records(runs_study, bank, of_runs, joint=False, seed=0, models=["ridge"])
+    scores = curve_records(runs_study, of_runs, joint=False, seed=0, models=["ridge"])
     found = {score.averaged: score for score in scores if score.metric == "curve_top1" and score.subject == "sub-01"
              and score.direction == "image_given_brain"}  # fmt: skip
     assert sorted(found) == ["signals x 1"]
     assert {score.n_queries for score in found.values()} == {60}
     whole, _, _ = retrieval_records(runs_study, of_runs.tables, joint=False, seed=0, absent={})
     assert found["signals x 1"].value < one(whole, "top1", "ridge").value
-    assert curve_records(runs_study, bank, of_runs, joint=False, seed=0, repetitions=[2, 9]) == []
+    assert curve_records(runs_study, of_runs, joint=False, seed=0, repetitions=[2, 9]) == []
 
 
 def test_without_a_ranking_no_model_was_chosen(runs_study: PreparedStudy, bank: TargetBank) -> None:

@@ -1,15 +1,18 @@
 """Ranking a study: planted signal is found, shuffled pairs are not, folds are pooled, and every record is whole."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from neurodecode.cli import retrieve
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.results import Results
+from neurodecode.core.targets import TargetSpace, TargetWriter
 from neurodecode.encoders.linear.trials import TrialSet
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.items import fold_items
@@ -63,9 +66,9 @@ def test_answers_have_one_row_a_query_and_one_column_a_candidate(ranked: Retriev
     assert ranked.tables.queries["repetitions"].tolist() == [3] * 24
 
 
-def test_a_row_is_scored_as_if_it_were_alone(ranked: Retrieval, bank: TargetBank) -> None:
+def test_a_row_is_scored_as_if_it_were_alone(ranked: Retrieval) -> None:
     fitted = ranked.models["sub-01", 0]
-    candidates = bank.rows([str(name) for name in ranked.tables.candidates["candidate"]])
+    candidates = [str(name) for name in ranked.tables.candidates["candidate"]]
     test = fitted.items.test
     alone = TrialSet(test.signals[:1], test.stimulus[:1], test.group[:1], test.repetitions[:1])
     for model, matrix in fitted.score(alone, candidates).items():
@@ -167,3 +170,32 @@ def test_a_subject_who_is_left_out_is_read_by_models_of_the_others(
     assert found.protocol.startswith("leave-one-subject-out | disjoint unit: stimulus")
     assert found.n_queries == len(own)
     assert (found.value > 0.5) if alike else (found.low <= found.chance)
+
+
+def test_tokens_are_ranked_as_their_flat_vectors(small_study: PreparedStudy, bank: TargetBank, tmp_path: Path) -> None:
+    names = bank.layers["first"].stimuli
+    values = np.concatenate([bank.rows(names)["first"], bank.rows(names)["last"][:, 2:]], axis=1)
+    for folder, kind, shape in (("flat", "vector", (6,)), ("wide", "tokens", (2, 3))):
+        space = TargetSpace("planted", "00", "all", "none", "none", False, kind, shape)  # type: ignore[arg-type]
+        writer = TargetWriter(tmp_path / folder / "all", space)
+        for name, row in zip(names, values, strict=True):
+            writer.add(name, row.reshape(shape))
+        writer.close()
+
+    found = {}
+    for folder, shape in (("flat", (6,)), ("wide", (2, 3))):
+
+        def network(
+            fold: int, subject: str, signals: NDArray[np.float32], sequences: object = None, /,
+            shape: tuple[int, ...] = shape,
+        ) -> dict[str, NDArray[np.float32]]:  # fmt: skip
+            return {"all": signals.reshape(len(signals), -1)[:, :6].reshape(-1, *shape)}
+
+        wide = TargetBank.open(tmp_path / folder)
+        found[folder] = rank_study(small_study, wide, decode=network, seed=0, subjects=["sub-01"])
+    assert top1(found["wide"].tables, "ridge", "sub-01") > 0.6
+    for model in ("ridge", "encoding", "fused", "decoder"):
+        one, other = (found[folder].tables.scores[model, "sub-01"] for folder in ("flat", "wide"))
+        np.testing.assert_allclose(other, one, rtol=2e-3, atol=2e-3)
+    fitted = replace(found["wide"].models["sub-01", 0], decode=None)
+    assert fitted.predict(fitted.items.test.signals, "all").shape == (24, 2, 3)
