@@ -16,9 +16,10 @@ from lightning.pytorch.loggers import CSVLogger
 from neurodecode.core.errors import ConfigError
 from neurodecode.core.progress import is_watched
 from neurodecode.training.checkpoints import read_checkpoint
+from neurodecode.training.config_options import compose_options
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.decode_task import DecodeTask
-from neurodecode.training.parse_errors import check_configs, found_error, one_line
+from neurodecode.training.parse_errors import found_error, one_line
 from neurodecode.training.predictions import write_predictions
 from neurodecode.training.quiet import quiet_lightning
 from neurodecode.training.short_names import import_built_ins
@@ -37,7 +38,7 @@ class CommandLine(LightningCLI):
         usual = {"model": DecodeTask, "data": BrainDataModule}
         parser.set_defaults({key: {"class_path": _path(kind)} for key, kind in usual.items()})
         # The card of a recipe stands in its file and is kept with the configuration; nothing reads it here.
-        parser.add_argument("--recipe", type=dict[str, Any] | None, default=None, help="Where the recipe comes from.")
+        parser.add_argument("--recipe", type=_as_it_is, default=None, help="Where the recipe comes from.")
         # A task or a data module without these is left alone.
         parser.link_arguments("data.interface", "model.init_args.interface", apply_on="instantiate")
         parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
@@ -125,13 +126,13 @@ def run(subcommand: str, arguments: Sequence[str]) -> CommandLine | None:
     checkpoint = checkpoint_named(words)
     if checkpoint is not None and checkpoint not in SPECIAL_CHECKPOINTS:
         read_checkpoint(checkpoint)
-    check_configs(words)
+    composed = compose_options(words)
     watched = is_watched()
     interrupted: list[bool] = []
     try:
         # jsonargparse and LightningCLI look at the process's own arguments, which may be somebody else's.
         with quiet_lightning(watched=watched), mock.patch.object(sys, "argv", ["neurodecode"]):
-            return _run(words, watched=watched, interrupted=interrupted)
+            return _run(composed, watched=watched, interrupted=interrupted)
     except SystemExit as error:
         if any(interrupted):
             raise KeyboardInterrupt from None
@@ -191,6 +192,11 @@ def checkpoint_named(words: Sequence[str]) -> str | None:
             return None
         return name
     return None
+
+
+def _as_it_is(card: Any) -> Any:
+    """Keep a card: the parser would read `title: subtitle` within a text as a mapping."""
+    return card
 
 
 def _path(kind: type) -> str:

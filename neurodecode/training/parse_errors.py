@@ -4,19 +4,12 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-import yaml
 from lightning.pytorch import Trainer
 
-from neurodecode.core.errors import ConfigError, NeurodecodeError, suggestion
+from neurodecode.core.errors import NeurodecodeError, suggestion
+from neurodecode.training.config_options import ROOTS, split_configs
 from neurodecode.training.short_names import MODULES
-
-#: What may stand at the top of a configuration file.
-ROOTS = (
-    "seed_everything", "trainer", "model", "data", "recipe", "ckpt_path", "weights_only", "optimizer", "lr_scheduler",
-    "verbose", "return_predictions",
-)  # fmt: skip
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -69,11 +62,12 @@ def one_line(error: BaseException, words: Sequence[str]) -> str:
     keys = re.findall(r'Parser key "([^"]+)"', text)
     option = "--" + ".".join(dict.fromkeys(keys)) if keys else "options"
     if "config" in keys:
-        missing_file = re.search(r"File does not exist: '([^']+)'", text)
-        reason = f"no such file {missing_file[1]}" if missing_file else _last(text)
-        return f"--config: {reason} (of {', '.join(named_configs(words))})"
+        names, _ = split_configs(words)
+        return f"--config: {_last(text)} (of {', '.join(names)})"
     if unknown := re.search(r"(?:Option|Key|Group key) '([^']+)' is not (?:accepted|expected)", text):
-        return f"{option}: unknown option {unknown[1]!r}{suggestion(unknown[1], _options_of(text))}"
+        known = _options_of(text)
+        near = suggestion(unknown[1], known) or (f"; expected some of {', '.join(known)}" if known else "")
+        return f"{option}: unknown option {unknown[1]!r}{near}"
     if missing := re.search(r"arguments are required: ([\w., ]+)", text):
         names = ", ".join(f"{option}.{name.strip()}" for name in missing[1].split(","))
         return f"missing {names}; give a configuration file with --config, such as one of the recipes"
@@ -93,33 +87,6 @@ def _nearest(option: str) -> str:
         word = rest.partition(".")[0]
         return suggestion(f"--trainer.{word}", [f"--trainer.{name}" for name in inspect.signature(Trainer).parameters])
     return suggestion(f"--{root}", [f"--{name}" for name in (*ROOTS, "config", "print_config") if name != root])
-
-
-def check_configs(words: Sequence[str]) -> None:
-    """Refuse an unknown entry at the top of a file, which the parser passes over if empty, and recipes fit cannot fit.
-
-    Parameters
-    ----------
-    words : sequence of str
-        What was typed.
-
-    Raises
-    ------
-    ConfigError
-        Naming the file, the entry and the nearest known one, or the command that fits the recipe.
-    """
-    for name in named_configs(words):
-        try:
-            values = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError):
-            continue  # the parser says what is wrong with it
-        for key in values if isinstance(values, dict) else ():
-            if key not in ROOTS:
-                raise ConfigError(f"--config: {name} has an unknown entry {key!r}{suggestion(str(key), ROOTS)}")
-        card = values.get("recipe") if isinstance(values, dict) else None
-        command = card.get("command", "fit") if isinstance(card, dict) else "fit"
-        if command != "fit":
-            raise ConfigError(f"--config: recipe {Path(name).stem} is fitted by `neurodecode {command}`, not by fit")
 
 
 def class_names() -> list[str]:
@@ -165,19 +132,3 @@ def _last(text: str) -> str:
     telling = [line for line in lines if line and not line.startswith(dull)]
     line = telling[0] if telling else lines[-1]
     return re.sub(r"\.? Got value: (Namespace|NestedArg)\(.*", "", line)
-
-
-def named_configs(words: Sequence[str]) -> list[str]:
-    """List the configuration files that the options name.
-
-    Examples
-    --------
-    >>> named_configs(["fit", "--config", "a.yaml", "--config=b.yaml"])
-    ['a.yaml', 'b.yaml']
-    """
-    named = []
-    for position, word in enumerate(words):
-        option, has_value, value = word.partition("=")
-        if option in ("--config", "-c"):
-            named.append(value if has_value else words[position + 1] if position + 1 < len(words) else "nothing")
-    return named

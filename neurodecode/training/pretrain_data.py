@@ -64,6 +64,8 @@ class PretrainDataModule(BrainDataModule):
     ----------
     study, fold, subjects, batch_size, transforms, fitting_windows, num_workers, seed
         See :class:`neurodecode.training.data_module.BrainDataModule`.
+    targets, components : dict or int, optional
+        What the file of a study says of targets; not looked at.
     predict_part : str
         See there.
 
@@ -78,10 +80,12 @@ class PretrainDataModule(BrainDataModule):
     def __init__(
         self,
         study: str,
+        targets: dict[str, str] | None = None,
         fold: int = 0,
         subjects: list[str] | None = None,
         batch_size: int = 64,
         transforms: list[dict[str, Any]] | None = None,
+        components: int | dict[str, int] | None = None,
         fitting_windows: int = 20000,
         predict_part: Literal["train", "val", "test"] = "test",
         num_workers: int = 0,

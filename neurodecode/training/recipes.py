@@ -3,18 +3,18 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
 from neurodecode.core.errors import ConfigError, suggestion
 from neurodecode.encoders.brain.layouts import SensorLayout, SubjectSensors
+from neurodecode.training.config_files import read_config, shipped_folder
+from neurodecode.training.configuration import compose
 from neurodecode.training.decode_task import ImageSideFactory
 from neurodecode.training.prepared_task import EncoderFactory
 from neurodecode.training.short_names import import_built_ins
@@ -144,10 +144,13 @@ def recipe_files() -> dict[str, Path]:
     >>> "projection_mlp" in recipe_files()
     True
     """
-    folder = Path(str(files("neurodecode.configs"))) / "recipe"
     # Reading thirty files as YAML takes a second; an entry at the top begins a line.
     begins = re.compile(r"^recipe:", re.MULTILINE)
-    return {path.stem: path for path in sorted(folder.glob("*.yaml")) if begins.search(path.read_text("utf-8"))}
+    return {
+        path.stem: path
+        for path in sorted(shipped_folder("recipe").glob("*.yaml"))
+        if begins.search(path.read_text("utf-8"))
+    }
 
 
 def read_card(path: Path) -> Card:
@@ -158,7 +161,7 @@ def read_card(path: Path) -> Card:
     ConfigError
         Naming the file and the key.
     """
-    values = _read(path).get("recipe")
+    values = read_config(path).get("recipe")
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: got no `recipe` entry, expected the card of a recipe")
     _check_keys(values, CARD_KEYS, ("kind", "source", "what"), f"{path}: recipe")
@@ -231,9 +234,7 @@ def build_recipe(
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--encoder", type=EncoderFactory)
     parser.add_argument("--image_side", type=ImageSideFactory | None, default=None)
-    merged: dict[str, Any] = {}
-    for file in (path, *overlays):
-        merged = merge(merged, _read(file).get("model", {}).get("init_args", {}))
+    merged = compose(read_config(file) for file in (path, *overlays)).get("model", {}).get("init_args", {})
     wanted = {key: merged[key] for key in ("encoder", "image_side") if merged.get(key) is not None}
     if "encoder" not in wanted:
         raise ConfigError(f"{path}: got no model.init_args.encoder, expected the encoder of a recipe")
@@ -245,25 +246,6 @@ def build_recipe(
             targets["retrieval"] = int(image_side.out_features)
         encoder = found.encoder(layouts_for(size, subjects=subjects), size.times, targets)
     return encoder, image_side
-
-
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one configuration over another as the command line does: another class takes nothing from the one below.
-
-    Examples
-    --------
-    >>> merge({"a": {"class_path": "X", "b": {"c": 1, "d": 2}}}, {"a": {"class_path": "X", "b": {"d": 3}}})
-    {'a': {'class_path': 'X', 'b': {'c': 1, 'd': 3}}}
-    """
-    result = dict(below)
-    for key, value in above.items():
-        old = result.get(key)
-        result[key] = value
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            kind = old.get("class_path")
-            if value.get("class_path", kind) == kind:
-                result[key] = merge(old, value)
-    return result
 
 
 def count_recipe(path: Path, size: Size) -> Count:
@@ -357,16 +339,6 @@ def check_recipes(names: list[str] | None = None) -> list[Checked]:
         sizes = card.sizes if card.command == "fit" else ()
         found.append(Checked(card, tuple(count_recipe(known[name], size) for size in sizes)))
     return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not readable as YAML ({error})") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: got {type(values).__name__}, expected a mapping")
-    return values
 
 
 def _check_keys(values: Mapping[str, Any], known: tuple[str, ...], needed: tuple[str, ...], where: str) -> None:

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 
 from neurodecode.core.targets import TargetSpace
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.training.batches import Batch
-from neurodecode.training.recipes import Card, Size, layouts_for, merge, n_parameters, read_card, recipe_files
+from neurodecode.training.config_files import read_config
+from neurodecode.training.configuration import compose
+from neurodecode.training.recipes import Card, Size, layouts_for, n_parameters, read_card, recipe_files
 from neurodecode.training.short_names import import_built_ins
 from neurodecode.training.task import Task
 
@@ -55,10 +56,7 @@ def overlays_of(path: Path) -> tuple[Path, ...]:
 
 
 def configuration(path: Path, overlays: tuple[Path, ...]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for file in (path, *overlays):
-        merged = merge(merged, yaml.safe_load(file.read_text()))
-    return merged
+    return compose(read_config(file) for file in (path, *overlays))
 
 
 def task_of(model: dict[str, Any], size: Size) -> Task:

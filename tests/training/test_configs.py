@@ -1,17 +1,21 @@
 """The shipped configurations compose, and name classes that exist."""
 
+import importlib
+import inspect
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from neurodecode.core.errors import ConfigError
 from neurodecode.training.command_line import run
+from neurodecode.training.config_files import read_config, shipped_folder
+from neurodecode.training.configuration import compose, same_class
 from neurodecode.training.recipes import check_recipes, count_recipe, read_card, recipe_files
 
-CONFIGS = Path(str(files("neurodecode.configs")))
+CONFIGS = shipped_folder("")
 OURS = ["linear", "projection_mlp", "residual_mlp", "ridge_start", "temporal_spatial"]
 FITTED_BY_RETRIEVE = ["encoding", "ridge"]
 FMRI = ["adeli", "mindbridge", "mindeye1", "mindeye2", "neuro_vision", "umbrae", "wave", "wave_pretrain", "zebra"]
@@ -48,17 +52,39 @@ def test_every_recipe_composes_with_study_protocol_and_size(recipe: str, capsys:
 
 @pytest.mark.parametrize("recipe", PUBLISHED)
 def test_published_recipes_compose_with_their_own_small_size(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
-    full = yaml.safe_load((CONFIGS / "recipe" / f"{recipe}.yaml").read_text())
     small = printed(capsys, f"recipe/{recipe}", "study/openmoji_eeg", "protocol/within_subject", f"size/small/{recipe}")
     assert small["data"]["init_args"]["batch_size"] <= 256
     assert small["trainer"]["max_epochs"] <= 30
     assert small["data"]["init_args"]["subjects"] == ["sub-01"]
     assert small["recipe"]["kind"] == "published"
-    asked = full["model"]["init_args"].get("objectives")
-    assert isinstance(asked, list) or small["model"]["init_args"].get("objectives") == asked
-    own = yaml.safe_load((CONFIGS / "size" / "small" / f"{recipe}.yaml").read_text())
-    if "target_form" in own["data"]["init_args"]:
-        assert small["data"]["init_args"]["target_form"] == own["data"]["init_args"]["target_form"]
+    names = [f"recipe/{recipe}", "study/openmoji_eeg", "protocol/within_subject", f"size/small/{recipe}"]
+    merged = compose(read_config(CONFIGS / f"{name}.yaml") for name in names)
+    for key, value in merged.items():
+        require_just(value, small[key], key)
+
+
+def require_just(wanted: Any, found: Any, where: str) -> None:
+    """Compare what was asked for with what the command line makes of it: all that is added are a class's defaults."""
+    if isinstance(wanted, dict) and "class_path" in wanted:
+        assert same_class(wanted["class_path"], found["class_path"]), where
+        module, _, name = found["class_path"].rpartition(".")
+        defaults = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        for key, value in found.get("init_args", {}).items():
+            asked = wanted.get("init_args", {})
+            default = defaults[key].default if key in defaults else value
+            if key in asked:
+                require_just(asked[key], value, f"{where}.{key}")
+            elif not isinstance(value, dict):
+                assert value == (list(default) if isinstance(default, tuple) else default), f"{where}.{key}"
+    elif isinstance(wanted, list):
+        assert len(wanted) == len(found), where
+        for number, pair in enumerate(zip(wanted, found, strict=True)):
+            require_just(*pair, f"{where}[{number}]")
+    elif isinstance(wanted, dict) and where == "trainer":
+        for key, value in wanted.items():
+            require_just(value, found[key], f"{where}.{key}")
+    else:
+        assert wanted == found, where
 
 
 @pytest.mark.parametrize("recipe", [*OURS, *PUBLISHED])
