@@ -26,7 +26,7 @@ class BridgeEncoder(BrainEncoder):
     ----------
     n_channels, n_times, targets, backbone, heads
         See :class:`neurodecode.encoders.brain.brain_encoder.BrainEncoder`.
-    pooled, width, rank, dropout
+    pooled, width, rank, dropout, masking
         See :class:`neurodecode.encoders.brain.pooled_embedding.PooledEmbedding`.
 
     References
@@ -57,8 +57,9 @@ class BridgeEncoder(BrainEncoder):
         rank: int = 128,
         dropout: float = 0.5,
         heads: Callable[[int, TargetSizes], Heads] = LinearHeads,
+        masking: float = 0.0,
     ) -> None:
-        front_end = partial(PooledEmbedding, pooled=pooled, width=width, rank=rank, dropout=dropout)
+        front_end = partial(PooledEmbedding, pooled=pooled, width=width, rank=rank, dropout=dropout, masking=masking)
         super().__init__(n_channels, n_times, targets, backbone, front_end, heads)
         self.builders = nn.ModuleList(SignalBuilder(width, pooled, rank) for _ in n_channels)
 
@@ -99,7 +100,8 @@ class BridgeEncoder(BrainEncoder):
         pooled, shared, built, cycled = [], [], [], []
         for group in groups:
             pooled.append(pool_voxels(group.signal, self.front_end.pooled))
-            shared.append(self.front_end.embed(group.subject, pooled[-1]))
+            seen = pool_voxels(self.front_end.masked(group.signal), self.front_end.pooled)
+            shared.append(self.front_end.embed(group.subject, seen))
             built.append(self.build(group.subject, shared[-1]))
             other = self._other(group.subject)
             cycled.append(self.front_end.embed(other, self.build(other, shared[-1])))

@@ -6,8 +6,10 @@ Every front end is built from the sensor layouts of the subjects it will meet, a
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from neurodecode.core.errors import ConfigError, MismatchError
+from neurodecode.encoders.brain.backbones import check_dropout
 from neurodecode.encoders.brain.batches import SubjectBatch, check_groups, joined
 from neurodecode.encoders.brain.subject_mixing import SubjectMixing
 
@@ -21,6 +23,8 @@ class FrontEnd(nn.Module):
         Number of channels (sensors or voxels) of every subject.
     n_times : int
         Number of time points of a window.
+    masking : float
+        Part of the signal's numbers that is set to zero in every training step, drawn anew; the rest is scaled up.
 
     Attributes
     ----------
@@ -31,12 +35,14 @@ class FrontEnd(nn.Module):
     out_channels: int
     out_times: int
 
-    def __init__(self, n_channels: Mapping[str, int], n_times: int) -> None:
+    def __init__(self, n_channels: Mapping[str, int], n_times: int, masking: float = 0.0) -> None:
         super().__init__()
+        check_dropout(masking=masking)
         if not n_channels:
             raise ConfigError("n_channels: got no subject, expected at least one")
         self.n_channels = dict(n_channels)
         self.n_times = n_times
+        self.masking = masking
 
     @property
     def subjects(self) -> list[str]:
@@ -50,6 +56,10 @@ class FrontEnd(nn.Module):
         except ValueError:
             known = ", ".join(sorted(self.subjects))
             raise MismatchError(f"subject: got {subject!r}, expected one the encoder was built for ({known})") from None
+
+    def masked(self, signal: Tensor) -> Tensor:
+        """Mask a signal in training."""
+        return functional.dropout(signal, self.masking) if self.training and self.masking else signal
 
     def adapt(self, subject: str, signal: Tensor) -> Tensor:
         """Bring one subject's signal to the common layout."""
@@ -73,7 +83,7 @@ class FrontEnd(nn.Module):
             For a subject or a shape this front end was not built for.
         """
         check_groups(groups, self.n_channels, self.n_times)
-        return joined([self.adapt(group.subject, group.signal) for group in groups])
+        return joined([self.adapt(group.subject, self.masked(group.signal)) for group in groups])
 
 
 def common_channel_count(n_channels: Mapping[str, int], front_end: str) -> int:
@@ -95,10 +105,21 @@ def common_channel_count(n_channels: Mapping[str, int], front_end: str) -> int:
 
 
 class Identity(FrontEnd):
-    """No adaptation: all subjects share one layout and one set of weights."""
+    """No adaptation: all subjects share one layout and one set of weights.
 
-    def __init__(self, n_channels: Mapping[str, int], n_times: int) -> None:
-        super().__init__(n_channels, n_times)
+    Parameters
+    ----------
+    n_channels, n_times, masking
+        See :class:`FrontEnd`.
+
+    Examples
+    --------
+    >>> Identity({"a": 5, "b": 5}, 10, masking=0.2).out_channels
+    5
+    """
+
+    def __init__(self, n_channels: Mapping[str, int], n_times: int, masking: float = 0.0) -> None:
+        super().__init__(n_channels, n_times, masking)
         self.out_channels = common_channel_count(n_channels, "Identity")
         self.out_times = n_times
 
@@ -137,7 +158,7 @@ class SubjectLinear(FrontEnd):
 
     Parameters
     ----------
-    n_channels, n_times
+    n_channels, n_times, masking
         See :class:`FrontEnd`.
     width : int
         Number of virtual channels.
@@ -150,8 +171,8 @@ class SubjectLinear(FrontEnd):
     torch.Size([3, 4, 10])
     """
 
-    def __init__(self, n_channels: Mapping[str, int], n_times: int, width: int = 64) -> None:
-        super().__init__(n_channels, n_times)
+    def __init__(self, n_channels: Mapping[str, int], n_times: int, width: int = 64, masking: float = 0.0) -> None:
+        super().__init__(n_channels, n_times, masking)
         if width < 1:
             raise ConfigError(f"width: got {width}, expected at least 1")
         self.out_channels = width
@@ -172,7 +193,7 @@ class SubjectProjection(FrontEnd):
 
     Parameters
     ----------
-    n_channels, n_times
+    n_channels, n_times, masking
         See :class:`FrontEnd`.
     width : int
         Number of features.
@@ -185,8 +206,8 @@ class SubjectProjection(FrontEnd):
     torch.Size([3, 32, 1])
     """
 
-    def __init__(self, n_channels: Mapping[str, int], n_times: int, width: int = 1024) -> None:
-        super().__init__(n_channels, n_times)
+    def __init__(self, n_channels: Mapping[str, int], n_times: int, width: int = 1024, masking: float = 0.0) -> None:
+        super().__init__(n_channels, n_times, masking)
         if width < 1:
             raise ConfigError(f"width: got {width}, expected at least 1")
         self.out_channels = width

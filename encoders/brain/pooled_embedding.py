@@ -68,7 +68,7 @@ class PooledEmbedding(FrontEnd):
 
     Parameters
     ----------
-    n_channels, n_times
+    n_channels, n_times, masking
         See :class:`FrontEnd`.
     pooled : int
         Length after pooling.
@@ -101,8 +101,9 @@ class PooledEmbedding(FrontEnd):
         width: int = 2048,
         rank: int = 128,
         dropout: float = 0.5,
+        masking: float = 0.0,
     ) -> None:
-        super().__init__(n_channels, n_times)
+        super().__init__(n_channels, n_times, masking)
         check_dropout(dropout=dropout)
         if min(pooled, width, rank) < 1:
             raise ConfigError(f"pooled, width, rank: got {pooled}, {width} and {rank}, expected at least 1 each")

@@ -75,6 +75,8 @@ class VolumePatches(FrontEnd):
         The common size; None takes the first subject's.
     everywhere : bool
         Keep all cubes of the common volume. With a `volume` that is named, new subjects then fit in without training.
+    masking : float
+        See :class:`FrontEnd`.
 
     Raises
     ------
@@ -104,8 +106,9 @@ class VolumePatches(FrontEnd):
         patch: int = 14,
         volume: Sequence[int] | None = None,
         everywhere: bool = False,
+        masking: float = 0.0,
     ) -> None:
-        super().__init__(n_channels, n_times)
+        super().__init__(n_channels, n_times, masking)
         if patch < 1:
             raise ConfigError(f"patch: got {patch}, expected at least 1")
         layouts = layouts_of(n_channels, who="VolumePatches", needs="grid")

@@ -17,7 +17,7 @@ class VoxelTokens(FrontEnd):
 
     Parameters
     ----------
-    n_channels, n_times
+    n_channels, n_times, masking
         See :class:`FrontEnd`; a window is flattened channel by channel.
     n_tokens, width : int
         Number of tokens and of their features.
@@ -34,8 +34,15 @@ class VoxelTokens(FrontEnd):
     torch.Size([2, 8, 4])
     """
 
-    def __init__(self, n_channels: Mapping[str, int], n_times: int, n_tokens: int = 256, width: int = 1024) -> None:
-        super().__init__(n_channels, n_times)
+    def __init__(
+        self,
+        n_channels: Mapping[str, int],
+        n_times: int,
+        n_tokens: int = 256,
+        width: int = 1024,
+        masking: float = 0.0,
+    ) -> None:
+        super().__init__(n_channels, n_times, masking)
         if min(n_tokens, width) < 1:
             raise ConfigError(f"n_tokens, width: got {n_tokens} and {width}, expected at least 1 each")
         self.out_channels = width
