@@ -70,7 +70,7 @@ class Brennan2019(SpeechStudy):
         dialect: Dialect | None = None,
         word_times: WordTimes = "event",
         every_subject: bool = False,
-        windows: Mapping[str, Any] | None = None,
+        windows: Mapping[str, Any] | str | None = None,
         high_pass: float | None = HIGH_PASS,
         low_pass: float | None = None,
         drop_channels: Sequence[str] = (),

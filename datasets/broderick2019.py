@@ -71,7 +71,7 @@ class Broderick2019(SpeechStudy):
         *,
         dialect: Dialect | None = None,
         reference: Reference = "none",
-        windows: Mapping[str, Any] | None = None,
+        windows: Mapping[str, Any] | str | None = None,
         high_pass: float | None = HIGH_PASS,
         low_pass: float | None = None,
         drop_channels: Sequence[str] = (),

@@ -62,7 +62,7 @@ class LibriBrain(SpeechStudy):
         self,
         root: Path,
         *,
-        windows: Mapping[str, Any] | None = None,
+        windows: Mapping[str, Any] | str | None = None,
         high_pass: float | None = None,
         low_pass: float | None = None,
         drop_channels: tuple[str, ...] | list[str] = (),

@@ -73,7 +73,7 @@ class Schoffelen2019(SpeechStudy):
         root: Path,
         *,
         every_subject: bool = False,
-        windows: Mapping[str, Any] | None = None,
+        windows: Mapping[str, Any] | str | None = None,
         high_pass: float | None = HIGH_PASS,
         low_pass: float | None = None,
         drop_channels: Sequence[str] = (),

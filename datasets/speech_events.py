@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from neurodecode.core.errors import DataError
+from neurodecode.datasets.speech_passages import WindowRule
 
 # How far an event's sample may be from its onset (s).
 SAMPLE_TOLERANCE = 0.002
@@ -88,3 +89,44 @@ def snapped(words: pd.DataFrame, reference: pd.DataFrame, where: str) -> pd.Data
             f"{other['word']!r} at {other['audio_onset']:.3f} s as in the first recording of it"
         )
     return words.assign(audio_onset=known[nearest], sentence=reference["sentence"].to_numpy()[nearest])
+
+
+def presentations(words: pd.DataFrame, rule: WindowRule, where: str) -> list[pd.DataFrame]:
+    """Cut a run where another audio file begins, or the same one again, and check the two clocks within each.
+
+    Parameters
+    ----------
+    words : pandas.DataFrame
+        What `check_words` gave for the run.
+    rule : WindowRule
+        Its `tolerance` is used.
+    where : str
+        The file, for messages.
+
+    Raises
+    ------
+    DataError
+        If the delay between recording and audio file jumps from one word to the next.
+
+    Examples
+    --------
+    >>> heard = pd.DataFrame({"onset": [1.0, 5.0], "audio_onset": [0.0, 0.0], "audio": "a.wav", "word": "yes"})
+    >>> len(presentations(heard, WindowRule(), "events.tsv"))
+    2
+    """
+    audio = words["audio"].to_numpy().astype(str)
+    times = words["audio_onset"].to_numpy(dtype=np.float64)
+    begins = np.flatnonzero(np.concatenate([[True], (audio[1:] != audio[:-1]) | (np.diff(times) < 0)])[: len(words)])
+    found = []
+    for begin, end in zip(begins, [*begins[1:], len(words)], strict=False):
+        part = words.iloc[begin:end]
+        jumps = np.abs(np.diff((part["onset"] - part["audio_onset"]).to_numpy(dtype=np.float64)))
+        if (jumps > rule.tolerance).any():
+            row = int(np.argmax(jumps > rule.tolerance)) + 1
+            raise DataError(
+                f"{where}: the word {part['word'].iloc[row]!r} at {part['onset'].iloc[row]:g} s is at "
+                f"{part['audio_onset'].iloc[row]:g} s of {audio[begin]}, {jumps[row - 1]:.3f} s off the word before; "
+                f"expected at most {rule.tolerance:g} s"
+            )
+        found.append(part)
+    return found

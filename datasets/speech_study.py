@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 
 from neurodecode.core.array_store import ArrayStore
-from neurodecode.core.errors import ConfigError, DataError, suggestion
+from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.recording import Block, Recording
 from neurodecode.core.split import Split
 from neurodecode.core.split_rules import split_by_rule
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Study
 from neurodecode.datasets.preprocessing import Preprocessing
-from neurodecode.datasets.speech_passages import WindowRule, check_words, find_passages
+from neurodecode.datasets.speech_passages import WindowRule, check_words, find_passages, normal_text
 from neurodecode.datasets.speech_windows import join_windows, speech_stimuli, speech_windows
+from neurodecode.datasets.speech_words import WordRule, window_rule, word_info, word_stimuli, word_windows
 
 HIGH_PASS = 0.1
 # Rate and length of a recording that holds whatever was played, in which the segments are listed.
@@ -57,8 +58,9 @@ class SpeechStudy(Study):
     ----------
     root : Path
         The study's folder.
-    windows : mapping, optional
-        Any of the values of `WindowRule`, such as ``{"lag": 0}``; the others are the study's own.
+    windows : mapping or str, optional
+        Any of the values of `WindowRule`, such as ``{"lag": 0}``; the others are the study's own. With ``words``, or
+        ``{"unit": "words", ...}``, every word is a window, see `neurodecode.datasets.speech_words.WordRule`.
     high_pass, low_pass : float, optional
         Edges of a filter in Hz; by default 0.1 Hz against drift, and nothing above.
     drop_channels : sequence of str
@@ -77,21 +79,15 @@ class SpeechStudy(Study):
         self,
         root: Path,
         *,
-        windows: Mapping[str, Any] | None = None,
+        windows: Mapping[str, Any] | str | None = None,
         high_pass: float | None = HIGH_PASS,
         low_pass: float | None = None,
         drop_channels: Sequence[str] = (),
     ) -> None:
         super().__init__(root)
-        known = self.rule.describe()
-        for name, value in (windows or {}).items():
-            if name not in known:
-                raise ConfigError(f"windows: got {name!r}, expected one of {', '.join(known)}{suggestion(name, known)}")
-            if isinstance(value, str) or (name == "words") != isinstance(value, bool):
-                raise ConfigError(
-                    f"windows: {name}: got {value!r}, expected {'true or false' if name == 'words' else 'a number'}"
-                )
-        self.window_rule = replace(self.rule, **(windows or {}))
+        self.window_rule = window_rule(self.rule, windows)
+        if self.of_words:
+            self.info = word_info(self.info)
         for label, edge in (("high_pass", high_pass), ("low_pass", low_pass)):
             if edge is not None and (isinstance(edge, bool) or not isinstance(edge, int | float) or not edge > 0):
                 raise ConfigError(f"{label}: got {edge!r}, expected Hz above 0 or nothing")
@@ -102,6 +98,11 @@ class SpeechStudy(Study):
         self._passages: pd.DataFrame | None = None
         self._stimuli: Stimuli | None = None
         self._missing: list[str] = []
+
+    @property
+    def of_words(self) -> bool:
+        """Tell whether windows are words, not segments of speech."""
+        return isinstance(self.window_rule, WordRule)
 
     @abstractmethod
     def runs(self, subject: str) -> list[SpeechRun]:
@@ -160,7 +161,7 @@ class SpeechStudy(Study):
             words = self.checked_words(subject, run)
             block, said = self.read_block(subject, run, sfreq, store)
             blocks[block.name] = block
-            table, left_out = speech_windows(
+            table, left_out = (word_windows if self.of_words else speech_windows)(
                 words,
                 self.passages(),
                 self.window_rule,
@@ -219,6 +220,10 @@ class SpeechStudy(Study):
         """List all passages and segments once, from what was heard and not from who heard it."""
         union = _union(self.annotated())
         self._passages = find_passages([union], self.window_rule)
+        if self.of_words:
+            heard = (normal_text(str(word)) for word in union["word"])
+            self._stimuli = word_stimuli([pd.DataFrame({"stimulus": [word for word in heard if word]})])
+            return
         offsets = union.groupby("audio", sort=False)["audio_onset"].max().cumsum().shift(fill_value=0.0)
         listed = union.assign(onset=union["audio_onset"] + union["audio"].map(offsets))
         table, _ = speech_windows(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.stimuli import Stimuli
+from neurodecode.datasets.speech_events import presentations
 from neurodecode.datasets.speech_passages import WindowRule
 
 STIMULUS_COLUMNS = ("path", "onset", "duration", "text", "split_text", "passage_start", "passage_stop", "word")
@@ -86,7 +87,7 @@ def speech_windows(
         for name in row.sentences  # type: ignore[union-attr]
     }
     rows: list[dict[str, Any]] = []
-    for heard in _presentations(words, rule, where or f"{subject} {block}"):
+    for heard in presentations(words, rule, where or f"{subject} {block}"):
         audio = str(heard["audio"].iloc[0])
         which = np.array([belongs.get((audio, str(name)), -1) for name in heard["sentence"]])
         if (which < 0).any():
@@ -106,26 +107,6 @@ def speech_windows(
     table = table[whole].reset_index(drop=True)
     table["repetition"] = table.groupby("stimulus").cumcount() + 1
     return table, int((~whole).sum())
-
-
-def _presentations(words: pd.DataFrame, rule: WindowRule, where: str) -> list[pd.DataFrame]:
-    """Cut a run where another audio file begins, or the same one again, and check the two clocks within each."""
-    audio = words["audio"].to_numpy().astype(str)
-    times = words["audio_onset"].to_numpy(dtype=np.float64)
-    begins = np.flatnonzero(np.concatenate([[True], (audio[1:] != audio[:-1]) | (np.diff(times) < 0)])[: len(words)])
-    found = []
-    for begin, end in zip(begins, [*begins[1:], len(words)], strict=False):
-        part = words.iloc[begin:end]
-        jumps = np.abs(np.diff((part["onset"] - part["audio_onset"]).to_numpy(dtype=np.float64)))
-        if (jumps > rule.tolerance).any():
-            row = int(np.argmax(jumps > rule.tolerance)) + 1
-            raise DataError(
-                f"{where}: the word {part['word'].iloc[row]!r} at {part['onset'].iloc[row]:g} s is at "
-                f"{part['audio_onset'].iloc[row]:g} s of {audio[begin]}, {jumps[row - 1]:.3f} s off the word before; "
-                f"expected at most {rule.tolerance:g} s"
-            )
-        found.append(part)
-    return found
 
 
 def _windows_of_passage(heard: pd.DataFrame, passage: "pd.Series[Any]", rule: WindowRule) -> list[dict[str, Any]]:

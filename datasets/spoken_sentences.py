@@ -22,6 +22,7 @@ from neurodecode.datasets.bids_signals import read_run
 from neurodecode.datasets.preprocessing import Preprocessing
 from neurodecode.datasets.speech_passages import WindowRule, check_words, find_passages
 from neurodecode.datasets.speech_windows import join_windows, speech_stimuli, speech_windows
+from neurodecode.datasets.speech_words import WordRule, window_rule, word_info, word_stimuli, word_windows
 
 TEST_SHARE = 0.25
 TEXT_COLUMNS = ("trial_type", "word", "phoneme", "sentence", "text", "stim_file")
@@ -38,8 +39,10 @@ class SpokenMeg(Study):
     ----------
     root : Path
         The folder that `neurodecode quickstart --modality speech` wrote.
-    lag : float
-        How much later than the sound the brain window begins (s).
+    lag : float, optional
+        How much later than the sound the brain window begins (s); by default 0.15, and -0.5 where words are windows.
+    windows : mapping or str, optional
+        As in `neurodecode.datasets.speech_study.SpeechStudy`; with ``words`` every word is a window.
     """
 
     info = StudyInfo(
@@ -62,9 +65,13 @@ class SpokenMeg(Study):
     own_splits: ClassVar[tuple[str, ...]] = ("sentences",)
     preprocessing = Preprocessing()
 
-    def __init__(self, root: Path, *, lag: float = 0.15) -> None:
+    def __init__(self, root: Path, *, lag: float | None = None, windows: Mapping[str, Any] | str | None = None) -> None:
         super().__init__(root)
-        self.rule = WindowRule(duration=3.0, stride=0.5, words=True, lag=lag)
+        rule = window_rule(WindowRule(duration=3.0, stride=0.5, words=True, lag=0.15), windows)
+        self.rule = rule if lag is None else replace(rule, lag=lag)
+        self.of_words = isinstance(self.rule, WordRule)
+        if self.of_words:
+            self.info = word_info(self.info)
 
     def subjects(self) -> list[str]:
         """List the subject folders."""
@@ -91,7 +98,7 @@ class SpokenMeg(Study):
     def _windows(self, subject: str, sfreq: float, samples: Mapping[str, int] | None = None) -> pd.DataFrame:
         tables = []
         for run, events in self._runs(subject):
-            table, _ = speech_windows(
+            table, _ = (word_windows if self.of_words else speech_windows)(
                 self._words(run, events),
                 self._passages,
                 self.rule,
@@ -107,7 +114,9 @@ class SpokenMeg(Study):
         return join_windows(tables)
 
     def stimuli(self) -> Stimuli:
-        """List the segments that anybody heard."""
+        """List the segments, or the words, that anybody heard."""
+        if self.of_words:
+            return word_stimuli([self._windows(subject, 100.0) for subject in self.subjects()])
         return speech_stimuli([self._windows(subject, 100.0) for subject in self.subjects()], self.root / "stimuli")
 
     def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
@@ -131,8 +140,10 @@ class SpokenMeg(Study):
         return {name: events[events["trial_type"] == kind].reset_index(drop=True) for name, kind in kinds.items()}
 
     def split(self, windows: Mapping[str, pd.DataFrame]) -> Split:
-        """Split by the hash of the sentence; of a sentence that tests or validates only the first window counts."""
+        """Split by the hash of the sentence; of one that tests or validates the first segment counts, or all words."""
         split = split_by_rule("text", windows, test_share=TEST_SHARE)
+        if self.of_words:
+            return split
         parts = []
         for subject, rows in split.table.groupby("subject", sort=False):
             table = windows[str(subject)].iloc[rows["window"].to_numpy(dtype=np.int64)]

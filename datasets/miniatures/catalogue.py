@@ -43,7 +43,7 @@ def miniatures() -> Mapping[str, Miniature]:
     return dict(sorted(found.items()))
 
 
-def write_miniature(study: str, folder: Path, *, layout: str | None = None, seed: int = 0) -> Path:
+def write_miniature(study: str, folder: Path, *, layout: str | None = None, seed: int = 0, large: bool = False) -> Path:
     """Write the miniature of a published data set into a new folder, whole or not at all.
 
     Parameters
@@ -56,6 +56,8 @@ def write_miniature(study: str, folder: Path, *, layout: str | None = None, seed
         One of the study's layouts; the first by default.
     seed : int
         Of the planted signal and its noise.
+    large : bool
+        Whether there is to be enough to train a network on; not every study has such a miniature.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def write_miniature(study: str, folder: Path, *, layout: str | None = None, seed
     Raises
     ------
     ConfigError
-        If the study has no miniature or no such layout.
+        If the study has no miniature, no large one, or no such layout.
     DataError
         If the folder is there already.
     """
@@ -78,7 +80,11 @@ def write_miniature(study: str, folder: Path, *, layout: str | None = None, seed
         raise ConfigError(f"layout: got {chosen!r}, expected one of {', '.join(layouts)}{suggestion(chosen, layouts)}")
     if folder.exists():
         raise DataError(f"{folder}: is there already; choose another folder")
+    write = getattr(known[study], "write_large" if large else "write", None)
+    if write is None:
+        there = [name for name, module in known.items() if hasattr(module, "write_large")]
+        raise ConfigError(f"large: {study} has no large miniature, expected one of {', '.join(there)}")
     with atomic_folder(folder) as temporary:
-        known[study].write(temporary, layout=chosen, seed=seed)
+        write(temporary, layout=chosen, seed=seed)
         mark_as_miniature(temporary, of=study)
     return folder

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodecode.core.errors import ConfigError
 from neurodecode.core.files import write_json
 from neurodecode.datasets.gifford2022.channels import CHANNELS, POSTERIOR
 from neurodecode.datasets.miniatures.gifford2022_recording import (
@@ -22,10 +23,9 @@ from neurodecode.datasets.miniatures.gifford2022_recording import (
     SFREQ,
     SUBJECTS,
     TARGET,
-    TEST,
-    TRAINING,
     UNIT,
     Part,
+    concepts_of,
     joined,
     names_of,
     simulate_sessions,
@@ -37,13 +37,20 @@ LAYOUTS = ("B", "A", "C", "D", "E", "F", "source")
 Epochs = NDArray[np.float64]
 
 
-def write(root: Path, *, layout: str, seed: int) -> None:
+def write_large(root: Path, *, layout: str, seed: int) -> None:
+    """Write the same with 60 concepts to train on and 20 to test, in one of the layouts of epochs."""
+    if layout in ("E", "F", "source"):
+        raise ConfigError(f"layout: got {layout!r} for the large miniature, expected one of B, A, C, D")
+    write(root, layout=layout, seed=seed, large=True)
+
+
+def write(root: Path, *, layout: str, seed: int, large: bool = False) -> None:
     """Write two subjects in one layout, the list of pictures and the pictures."""
-    write_pictures(root, layout)
+    write_pictures(root, layout, large=large)
     for subject in range(1, SUBJECTS + 1):
         name = f"sub-{subject:02d}"
         if layout not in ("E", "F", "source"):
-            _write_epochs(root, name, layout, *derivative(subject, seed, authors=layout == "A"))
+            _write_epochs(root, name, layout, *derivative(subject, seed, authors=layout == "A", large=large), large)
             continue
         for session, parts in enumerate(simulate_sessions(subject, seed), start=1):
             if layout == "source":
@@ -176,10 +183,10 @@ def _whiten(epochs: Epochs, covariance: NDArray[np.float64]) -> Epochs:
 
 @lru_cache(maxsize=4)
 def derivative(
-    subject: int, seed: int, *, authors: bool
+    subject: int, seed: int, *, authors: bool, large: bool = False
 ) -> tuple[dict[str, Epochs], dict[str, NDArray[np.int64]], NDArray[np.float64]]:
     """Make the epochs of a derivative, repetitions in the order of sessions, and the session of each trial from 0."""
-    sessions = simulate_sessions(subject, seed)
+    sessions = simulate_sessions(subject, seed, large=large)
     channels = [name for name in RECORDED if name in POSTERIOR] if authors else list(CHANNELS)
     whitened: dict[str, list[Epochs]] = {"train": [], "test": []}
     numbers, times = [], np.zeros(0)
@@ -199,7 +206,7 @@ def derivative(
             whitened[part].append(_whiten(data[part], noise))
     test = np.concatenate(whitened["test"], axis=1)
     merged, of_session = [], []
-    for number in range(1, len(names_of("train")) + 1):
+    for number in range(1, len(names_of("train", large=large)) + 1):
         found = [(index, np.flatnonzero(shown == number)) for index, shown in enumerate(numbers)]
         merged.append(np.concatenate([whitened["train"][index][at[0]] for index, at in found if len(at)]))
         of_session.append(np.repeat([index for index, at in found if len(at)], REPETITIONS["train"]))
@@ -214,6 +221,7 @@ def _write_epochs(
     data: dict[str, Epochs],
     of_session: dict[str, NDArray[np.int64]],
     times: NDArray[np.float64],
+    large: bool,
 ) -> None:
     from sklearn.utils import shuffle
 
@@ -237,15 +245,13 @@ def _write_epochs(
         folder.mkdir(parents=True)
         for part in ("train", "test"):
             n_repetitions = data[part].shape[1]
-            concepts = [concept for concept, _ in names_of(part)]
+            named = names_of(part, large=large)
+            concepts = [concept for concept, _ in named]
             numbers = {concept: row for row, concept in enumerate(dict.fromkeys(concepts))}
             columns = {
                 "label": np.array([numbers[concept] for concept in concepts]),
                 "img": np.array(
-                    [
-                        f"{part}_images/{numbers[concept] + 1:05d}_{concept}/{name}.jpg"
-                        for concept, name in names_of(part)
-                    ]
+                    [f"{part}_images/{numbers[concept] + 1:05d}_{concept}/{name}.jpg" for concept, name in named]
                 ),
                 "text": np.array(concepts),
             }
@@ -278,25 +284,26 @@ def _write_epochs(
         )
 
 
-def write_pictures(root: Path, layout: str) -> None:
+def write_pictures(root: Path, layout: str, *, large: bool = False) -> None:
     """Write the list of pictures and the pictures, in the folders that the users of a layout have."""
-    everything = sorted((*TRAINING, *TEST))
+    everything = sorted(concepts_of("train", large=large) + concepts_of("test", large=large))
     content: dict[str, list[str]] = {}
     small = layout == "C"
     folder = root / "Image_set_Resize" if small else root / "image_set"
     for part in ("train", "test"):
-        concepts = [concept for concept, _ in names_of(part)]
+        named = names_of(part, large=large)
+        concepts = [concept for concept, _ in named]
         numbers = {concept: f"{row + 1:05d}_{concept}" for row, concept in enumerate(dict.fromkeys(concepts))}
         content[f"{part}_img_concepts"] = [numbers[concept] for concept in concepts]
         content[f"{part}_img_concepts_THINGS"] = [
             f"{everything.index(concept) + 1:05d}_{concept}" for concept in concepts
         ]
-        content[f"{part}_img_files"] = [f"{name}.jpg" for _, name in names_of(part)]
+        content[f"{part}_img_files"] = [f"{name}.jpg" for _, name in named]
         images = folder / (
             "train_images" if small and part == "train" else "training_images" if part == "train" else "test_images"
         )
         # Written in another order than listed.
-        for concept, name in reversed(names_of(part)):
+        for concept, name in reversed(named):
             place = images / numbers[concept]
             place.mkdir(parents=True, exist_ok=True)
             picture = picture_of(name, size=48)

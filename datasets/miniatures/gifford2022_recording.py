@@ -14,6 +14,9 @@ TRAINING = tuple(
     "aardvark abacus air_conditioner baton4 bat2 cookie_cutter dog ice_cream jam t-shirt vine zebra".split()
 )
 TEST = ("aircraft_carrier", "antelope", "backscratcher", "bike", "cheese", "wok")
+#: What the large miniature has beside these: enough for a network to learn from.
+MORE_TRAINING = tuple(f"thing_{number:02d}" for number in range(48))
+MORE_TEST = tuple(f"toy_{number:02d}" for number in range(14))
 PICTURES_OF_CONCEPT = ("01b", "02s", "05n")
 SUBJECTS, SESSIONS, PARTS_OF_SESSION = 2, 4, 2
 REPETITIONS = {"train": 2, "test": 2}
@@ -33,27 +36,38 @@ class Part:
     codes: NDArray[np.int64]
 
 
-def names_of(part: str) -> list[tuple[str, str]]:
-    """List concept and stimulus of each picture of a part, in the order of their numbers."""
+def concepts_of(part: str, *, large: bool = False) -> list[str]:
+    """List the concepts of a part in order."""
     if part == "train":
-        return [(concept, f"{concept}_{which}") for concept in sorted(TRAINING) for which in PICTURES_OF_CONCEPT]
-    return [(concept, f"{concept}_{PICTURES_OF_CONCEPT[row % 3]}") for row, concept in enumerate(sorted(TEST))]
+        return sorted((*TRAINING, *(MORE_TRAINING if large else ())))
+    return sorted((*TEST, *(MORE_TEST if large else ())))
 
 
-def simulate_sessions(subject: int, seed: int) -> list[dict[str, list[Part]]]:
+def names_of(part: str, *, large: bool = False) -> list[tuple[str, str]]:
+    """List concept and stimulus of each picture of a part, in the order of their numbers."""
+    concepts = concepts_of(part, large=large)
+    if part == "train":
+        return [(concept, f"{concept}_{which}") for concept in concepts for which in PICTURES_OF_CONCEPT]
+    return [(concept, f"{concept}_{PICTURES_OF_CONCEPT[row % 3]}") for row, concept in enumerate(concepts)]
+
+
+def simulate_sessions(subject: int, seed: int, *, large: bool = False) -> list[dict[str, list[Part]]]:
     """Simulate all sessions of a subject."""
-    return [{part: simulate(part, subject, session, seed) for part in ("train", "test")} for session in range(SESSIONS)]
+    return [
+        {part: simulate(part, subject, session, seed, large=large) for part in ("train", "test")}
+        for session in range(SESSIONS)
+    ]
 
 
-def simulate(part: str, subject: int, session: int, seed: int) -> list[Part]:
+def simulate(part: str, subject: int, session: int, seed: int, *, large: bool = False) -> list[Part]:
     """Simulate one part of a session: pictures every 200 ms, with targets, and with fillers (surplus repetitions)."""
     planted = PlantedSignal(seed=seed, noise=NOISE, unit=UNIT)
-    names = names_of(part)
+    names = names_of(part, large=large)
     generator = np.random.default_rng([seed, subject, session, part == "train"])
     numbers = np.arange(1, len(names) + 1)
     if part == "train":
         # Sessions 1 and 2 show half of the concepts each, sessions 3 and 4 again.
-        half = len(PICTURES_OF_CONCEPT) * len(TRAINING) // 2
+        half = len(names) // 2
         numbers = numbers[:half] if session % 2 == 0 else numbers[half:]
     fillers = generator.choice(numbers, 2, replace=False)
     codes = generator.permutation(np.concatenate([np.repeat(numbers, REPETITIONS[part]), fillers, [TARGET, TARGET]]))

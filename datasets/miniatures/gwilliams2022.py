@@ -18,6 +18,8 @@ UNIT, NOISE = 1e-12, 0.3
 # Sounds of each task, and sentences of each sound.
 TASKS = {"0": ("lw1_0", "lw1_1"), "3": ("the_black_willow_0",)}
 SENTENCES = {"lw1_0": 4, "lw1_1": 4, "the_black_willow_0": 5}
+#: Of the large miniature, in plain English: words occur again.
+MORE_SENTENCES = {"lw1_0": 40, "lw1_1": 40, "the_black_willow_0": 60}
 # The second person has no first session, and the first person's second session is short.
 SESSIONS: dict[int, dict[str, tuple[str, ...]]] = {1: {"0": ("0", "3"), "1": ("3",)}, 2: {"1": ("0", "3")}}
 # What the events table calls the sounds of a task.
@@ -26,14 +28,19 @@ STORY = {"0": "lw1", "3": "the_black_willow"}
 PLACE = {0: "_B", 1: "_I"}
 
 
-def stories() -> dict[str, list[SpokenWord]]:
+def stories(*, large: bool = False) -> dict[str, list[SpokenWord]]:
     """Tell what is heard, by the stem of the sound file."""
-    return tell(SENTENCES)
+    return tell(MORE_SENTENCES, english=True) if large else tell(SENTENCES)
 
 
-def write(root: Path, *, layout: str, seed: int) -> None:
+def write_large(root: Path, *, layout: str, seed: int) -> None:
+    """Write the same with 140 sentences of plain English."""
+    write(root, layout=layout, seed=seed, large=True)
+
+
+def write(root: Path, *, layout: str, seed: int, large: bool = False) -> None:
     """Write two subjects, the sounds and what belongs to them."""
-    told = stories()
+    told = stories(large=large)
     write_json(root / "dataset_description.json", {"Name": "MEG-MASC miniature", "BIDSVersion": "1.7.0"})
     participants = pd.DataFrame({"participant_id": [f"sub-{subject:02d}" for subject in SESSIONS], "age": "n/a"})
     participants.to_csv(root / "participants.tsv", sep="\t", index=False)

@@ -25,6 +25,9 @@ LAYOUTS = ("fif", "bids", "atm", "atm_zscore", "ubp", "neurobridge")
 # Names with digits, hyphens and underscores are on purpose; those of the second line are tested.
 CONCEPTS = tuple("aardvark air_conditioner bat1 dog jam t-shirt".split() + "aircraft_carrier baton4 cheese wok".split())
 TESTED = CONCEPTS[6:]
+#: What the large miniature has beside these: enough for a network to learn from.
+MORE = tuple(f"thing_{number:02d}" for number in range(14))
+MORE_TESTED = tuple(f"toy_{number:02d}" for number in range(16))
 # Of each concept 12 pictures are shown once, one of a tested concept 12 times, and one is never shown.
 PICTURES, SHOWN, TESTED_PICTURE = 14, 12, 12
 SUBJECTS, SESSIONS, RUNS, CATCH = 2, 2, 2, 8
@@ -46,9 +49,20 @@ class Run:
     table: pd.DataFrame
 
 
-def listing() -> list[tuple[str, str]]:
+def concepts_of(*, large: bool = False) -> list[str]:
+    """List all concepts in order."""
+    return sorted((*CONCEPTS, *((*MORE, *MORE_TESTED) if large else ())))
+
+
+def concepts_tested(*, large: bool = False) -> list[str]:
+    """List the concepts that are tested, in order."""
+    return sorted((*TESTED, *(MORE_TESTED if large else ())))
+
+
+def listing(*, large: bool = False) -> list[tuple[str, str]]:
     """List concept and name of all pictures; the number of a picture is its place here, from 1."""
-    return [(concept, f"{concept}_{number:02d}s") for concept in sorted(CONCEPTS) for number in range(1, PICTURES + 1)]
+    concepts = concepts_of(large=large)
+    return [(concept, f"{concept}_{number:02d}s") for concept in concepts for number in range(1, PICTURES + 1)]
 
 
 def channels() -> list[CtfChannel]:
@@ -56,15 +70,16 @@ def channels() -> list[CtfChannel]:
     return [*ctf_channels(N_MEG), CtfChannel(BROKEN, "meg", (-9.0, -5.0, 6.0))]
 
 
-def attributes(seed: int) -> pd.DataFrame:
+def attributes(seed: int, *, large: bool = False) -> pd.DataFrame:
     """Make the table of all trials; subjects saw the pictures in the same order."""
-    numbers = {name: row + 1 for row, (_, name) in enumerate(listing())}
+    tested = concepts_tested(large=large)
+    numbers = {name: row + 1 for row, (_, name) in enumerate(listing(large=large))}
     rows: list[tuple[str, str, float]] = []
-    for concept, name in listing():
+    for concept, name in listing(large=large):
         which = int(name[-3:-1]) - 1
         if which < SHOWN:
             rows.append(("exp", f"images_meg/{concept}/{name}.jpg", numbers[name]))
-        if which == TESTED_PICTURE and concept in TESTED:
+        if which == TESTED_PICTURE and concept in tested:
             rows += [("test", f"images_test_meg/{name}.jpg", numbers[name])] * 12
     rows += [("catch", f"images_catch_meg/catch_{number:02d}.jpg", np.nan) for number in range(CATCH)]
     order = np.random.default_rng([seed, 5]).permutation(len(rows))
@@ -83,10 +98,10 @@ def attributes(seed: int) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=2)
-def simulate(subject: int, seed: int) -> tuple[Run, ...]:
+def simulate(subject: int, seed: int, *, large: bool = False) -> tuple[Run, ...]:
     """Simulate all recordings of a subject, session after session."""
     planted = PlantedSignal(seed=seed, noise=NOISE, unit=UNIT)
-    table, known = attributes(seed), channels()
+    table, known = attributes(seed, large=large), channels()
     times = np.arange(0, 0.8, 1 / SFREQ)
     rows = [index for index, channel in enumerate(known) if channel.kind == "meg" and channel.name != BROKEN]
     runs = []
@@ -134,11 +149,11 @@ def _write_bids(root: Path, subject: int, runs: tuple[Run, ...]) -> Iterator[Pat
 
 
 @lru_cache(maxsize=2)
-def published_epochs(subject: int, seed: int) -> Any:
+def published_epochs(subject: int, seed: int, *, large: bool = False) -> Any:
     """Make the published epochs of a subject from the recordings, with MNE's functions."""
     import mne
 
-    runs, sessions = simulate(subject, seed), []
+    runs, sessions = simulate(subject, seed, large=large), []
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # events share numbers between sessions, which is meant
         parts: list[Any] = []
@@ -156,44 +171,52 @@ def published_epochs(subject: int, seed: int) -> Any:
                 parts = []
         epochs = mne.concatenate_epochs(sessions, add_offset=True, verbose="error")
         with mne.utils.use_log_level("error"):
-            epochs.metadata = attributes(seed)
+            epochs.metadata = attributes(seed, large=large)
         return epochs.decimate(6, verbose="error")
 
 
-def zero_shot(subject: int, seed: int) -> tuple[Any, NDArray[np.float64], NDArray[np.float64], list[str], list[str]]:
+def zero_shot(
+    subject: int, seed: int, *, large: bool = False
+) -> tuple[Any, NDArray[np.float64], NDArray[np.float64], list[str], list[str]]:
     """Make the derivatives' arrays ``(concepts, 12, 1, ...)`` and ``(concepts, 1, 12, ...)`` and their pictures."""
-    epochs = published_epochs(subject, seed).copy().crop(0, 1.0)
+    named = listing(large=large)
+    epochs = published_epochs(subject, seed, large=large).copy().crop(0, 1.0)
     numbers = epochs.events[:, 2]
     data = epochs.get_data()[np.argsort(numbers)]
     numbers = np.sort(numbers)
     found, counts = np.unique(numbers[numbers != CATCH_NUMBER], return_counts=True)
     tested = found[counts == 12]
-    concepts = {listing()[number - 1][0] for number in tested}
-    kept = [n != CATCH_NUMBER and n not in tested and listing()[n - 1][0] not in concepts for n in numbers.tolist()]
+    concepts = {named[number - 1][0] for number in tested}
+    kept = [n != CATCH_NUMBER and n not in tested and named[n - 1][0] not in concepts for n in numbers.tolist()]
     train = data[kept].reshape(-1, 12, 1, *data.shape[1:])
     test = data[np.isin(numbers, tested)].reshape(-1, 1, 12, *data.shape[1:])
-    names = [listing()[number - 1][1] for number in numbers[kept]]
-    return epochs, train, test, names, [listing()[number - 1][1] for number in tested]
+    names = [named[number - 1][1] for number in numbers[kept]]
+    return epochs, train, test, names, [named[number - 1][1] for number in tested]
 
 
-def write(root: Path, *, layout: str, seed: int) -> None:
+def write_large(root: Path, *, layout: str, seed: int) -> None:
+    """Write the same with 20 concepts to train on and 20 to test."""
+    write(root, layout=layout, seed=seed, large=True)
+
+
+def write(root: Path, *, layout: str, seed: int, large: bool = False) -> None:
     """Write two subjects in one layout, their tables of trials and the pictures."""
     (root / "sourcedata").mkdir()
     for subject in range(1, SUBJECTS + 1):
-        attributes(seed).to_csv(root / "sourcedata" / f"sample_attributes_P{subject}.csv", index=False)
+        attributes(seed, large=large).to_csv(root / "sourcedata" / f"sample_attributes_P{subject}.csv", index=False)
         if layout == "bids":
-            for _ in _write_bids(root, subject, simulate(subject, seed)):
+            for _ in _write_bids(root, subject, simulate(subject, seed, large=large)):
                 pass
         elif layout == "fif":
             folder = root / "derivatives" / "preprocessed"
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"preprocessed_P{subject}-epo.fif"
-            published_epochs(subject, seed).save(path, split_size="2MB", verbose="error")
+            published_epochs(subject, seed, large=large).save(path, split_size="2MB", verbose="error")
         else:
-            _write_derivative(root, f"sub-{subject:02d}", layout, *zero_shot(subject, seed))
+            _write_derivative(root, f"sub-{subject:02d}", layout, *zero_shot(subject, seed, large=large))
     if layout == "bids":
         write_json(root / "dataset_description.json", {"Name": "THINGS-MEG", "BIDSVersion": "1.8.0"})
-    _write_pictures(root, layout)
+    _write_pictures(root, layout, large=large)
 
 
 def _write_derivative(
@@ -246,13 +269,13 @@ def _write_derivative(
             (folder / f"{part}.npy").write_bytes(pickle.dumps(content, protocol=4))
 
 
-def _write_pictures(root: Path, layout: str) -> None:
-    for row, (concept, name) in enumerate(listing()):
-        tested = concept in TESTED
+def _write_pictures(root: Path, layout: str, *, large: bool) -> None:
+    for row, (concept, name) in enumerate(listing(large=large)):
+        tested = concept in concepts_tested(large=large)
         folder = root / "object_images" / concept
         if layout == "ubp":
             part = "test" if tested and row % PICTURES == TESTED_PICTURE else "train"
-            known = sorted(TESTED if part == "test" else CONCEPTS)
+            known = (concepts_tested if part == "test" else concepts_of)(large=large)
             folder = root / "Image_set_Resize" / f"{part}_images" / f"{known.index(concept) + 1:05d}_{concept}"
         folder.mkdir(parents=True, exist_ok=True)
         picture_of(name).save(folder / f"{name}.jpg", quality=95)

@@ -21,14 +21,18 @@ CHAPTERS = {
     ("Sherlock1", "12", "2"): 2,
     ("Sherlock2", "1", "1"): 3,
 }
+#: Of the large miniature, in plain English: words occur again.
+MORE_SENTENCES = (150, 24, 40, 150)
 SFREQ, LEAD, TRIPLETS = 250.0, 2.2, 10
 NOISE, UNITS = 0.3, {"mag": 1e-13, "grad": 3e-12}
 CHUNK = 50
 
 
-def stories() -> dict[str, list[SpokenWord]]:
+def stories(*, large: bool = False) -> dict[str, list[SpokenWord]]:
     """Tell what is heard, by book and chapter."""
-    return tell({f"{task}_{session}": count for (task, session, _), count in CHAPTERS.items()})
+    counts = MORE_SENTENCES if large else CHAPTERS.values()
+    names = [f"{task}_{session}" for task, session, _ in CHAPTERS]
+    return tell(dict(zip(names, counts, strict=True)), english=large)
 
 
 def channels() -> tuple[list[str], list[str]]:
@@ -37,9 +41,9 @@ def channels() -> tuple[list[str], list[str]]:
     return names, ["mag", "grad", "grad"] * TRIPLETS
 
 
-def signals_of(task: str, session: str, seed: int) -> NDArray[np.float32]:
+def signals_of(task: str, session: str, seed: int, *, large: bool = False) -> NDArray[np.float32]:
     """Simulate one chapter ``(n_channels, n_samples)``, in the unit of each sensor."""
-    story = stories()[f"{task}_{session}"]
+    story = stories(large=large)[f"{task}_{session}"]
     names, kinds = channels()
     planted = PlantedSignal(seed=seed, noise=NOISE)
     n_samples = int((LEAD + length_of(story) + 3.0) * SFREQ)
@@ -61,15 +65,20 @@ def sound_of_chapter(task: str, session: str) -> str:
     return f"audio/{task.lower()}_chapter_{int(session):02d}.wav"
 
 
-def write(root: Path, *, layout: str, seed: int) -> None:
+def write_large(root: Path, *, layout: str, seed: int) -> None:
+    """Write the same with 364 sentences of plain English."""
+    write(root, layout=layout, seed=seed, large=True)
+
+
+def write(root: Path, *, layout: str, seed: int, large: bool = False) -> None:
     """Write one subject with four chapters, and the sounds."""
     import h5py
 
     names, kinds = channels()
     for task, session, run in CHAPTERS:
-        story = stories()[f"{task}_{session}"]
+        story = stories(large=large)[f"{task}_{session}"]
         stem = f"sub-0_ses-{session}_task-{task}_run-{run}"
-        data = signals_of(task, session, seed)
+        data = signals_of(task, session, seed, large=large)
         path = root / task / SERIALISED / f"{stem}_proc-{PROCESSING}_meg.h5"
         path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(path, "w") as file:

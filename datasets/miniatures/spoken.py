@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.split_rules import split_by_rule
 from neurodecode.datasets.miniatures.planted import N_CODES, PlantedSignal, code_of
+from neurodecode.datasets.simulation.sentences import draw_sentences
 
 CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
 WORDS_OF_SENTENCE = 15
@@ -35,7 +36,7 @@ class SpokenWord:
     Parameters
     ----------
     word : str
-        Unique within the study.
+        Unique within the study, unless it is English.
     sentence : int
         Number of its sentence in the story, from 0.
     position : int
@@ -56,7 +57,9 @@ class SpokenWord:
         return [(letter, self.onset + index * length, length) for index, letter in enumerate(self.word)]
 
 
-def tell(sentences: Mapping[str, int], *, n_words: int = WORDS_OF_SENTENCE) -> dict[str, list[SpokenWord]]:
+def tell(
+    sentences: Mapping[str, int], *, n_words: int = WORDS_OF_SENTENCE, english: bool = False
+) -> dict[str, list[SpokenWord]]:
     """Make up the stories of a study; each lasts about seven seconds a sentence, and all parts of a split occur.
 
     Parameters
@@ -65,6 +68,8 @@ def tell(sentences: Mapping[str, int], *, n_words: int = WORDS_OF_SENTENCE) -> d
         Number of sentences by name of the sound file.
     n_words : int
         Words a sentence.
+    english : bool
+        Whether sentences are plain English, of words that occur in many; `n_words` then is not used.
 
     Returns
     -------
@@ -79,7 +84,10 @@ def tell(sentences: Mapping[str, int], *, n_words: int = WORDS_OF_SENTENCE) -> d
     """
     generator = np.random.default_rng(zlib.crc32(" ".join(sentences).encode()))
     total = sum(sentences.values())
-    pool = _sentences(generator, 60 + 12 * total, n_words)
+    if english:
+        pool = [text.rstrip(".").lower().split() for text in draw_sentences(60 + 12 * total, seed=total)]
+    else:
+        pool = _sentences(generator, 60 + 12 * total, n_words)
     table = pd.DataFrame({"stimulus": [" ".join(words) for words in pool], "text": [" ".join(words) for words in pool]})
     side = split_by_rule("text", {"sub-01": table}, seed=0).table["fold_0"].tolist()
     waiting = {part: [words for words, mine in zip(pool, side, strict=True) if mine == part] for part in set(PARTS)}

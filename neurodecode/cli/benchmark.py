@@ -53,6 +53,7 @@ def run(
     from neurodecode.cli.retrieve import chosen_subjects
     from neurodecode.core.prepared import PreparedStudy
     from neurodecode.workflow.benchmark import TABLE, Benchmark, run_benchmark
+    from neurodecode.workflow.records import asked_of
 
     prepared = PreparedStudy(study)
     places = _layers(targets, layers)
@@ -70,10 +71,15 @@ def run(
         folder = Path("outputs/benchmark") / prepared.name / name if output is None else output
         table = run_benchmark(plan, prepared, places, folder, progress=lambda text: console.print(f"Benchmark: {text}"))
     simulated = " - SIMULATED DATA" if prepared.simulated else ""
-    shown = Table(title=f"{name} on {prepared.name}: image given brain{simulated}", title_justify="left")
+    shown = Table(
+        title=f"{name} on {prepared.name}: {asked_of(prepared.info)} given brain{simulated}", title_justify="left"
+    )
     here = table[table["direction"] == "image_given_brain"].to_dict(orient="records")
     found = {(row["model"], row["subject"], row["metric"]): row for row in here}
-    metrics = [metric for metric in ("top1", "top5") if metric in set(table["metric"])]
+    scored = set(table["metric"])
+    metrics = [metric for metric in ("balanced_top1", "balanced_top5") if metric in scored] or [
+        metric for metric in ("top1", "top5") if metric in scored
+    ]
     shown.add_column("model")
     shown.add_column("subject")
     for metric in metrics:

@@ -15,9 +15,11 @@ SETTINGS: tuple[str, ...] = ("within-subject", "leave-one-subject-out", "joint",
 
 _SUBJECT = re.compile(r"mean|sub-[0-9A-Za-z]+")
 _PREFIX = re.compile(r"^(curve|difference)_")
-_TOP = re.compile(r"top([1-9][0-9]*)")
+#: Before the name of a metric that counts every stimulus alike, however often it was asked for.
+BALANCED = "balanced_"
+_TOP = re.compile(r"(?:balanced_)?top([1-9][0-9]*)")
 _WAY = re.compile(r"way([1-9][0-9]*)")
-_SHARE = re.compile(r"top[0-9]+|way[0-9]+|mrr|two_way_.+")
+_SHARE = re.compile(r"(balanced_)?top[0-9]+|way[0-9]+|mrr|two_way_.+")
 
 
 def plain_metric(metric: str) -> str:
@@ -105,7 +107,8 @@ class Score:
     Parameters
     ----------
     metric : str
-        ``top1``, ``top5``, ``way10`` (exact ten-way), ``mean_rank``, ``median_rank``, ``mrr``, ``pixcorr``, ``ssim``,
+        ``top1``, ``top5``, ``balanced_top5`` (mean over stimuli of each one's share), ``way10`` (exact ten-way),
+        ``mean_rank``, ``median_rank``, ``mrr``, ``pixcorr``, ``ssim``,
         ``two_way_<features>``; ``curve_<metric>`` for a point of a repetition curve, ``difference_<metric>`` for the
         paired difference of two models.
     direction : str

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from neurodecode.core.errors import DataError
-from neurodecode.core.scores import plain_metric
+from neurodecode.core.scores import BALANCED, plain_metric
 from neurodecode.evaluation.positions import (
     Ranks,
     chance_median_rank,
@@ -173,6 +173,11 @@ class Question:
     def values(self, metric: str) -> NDArray[np.float64]:
         """Compute the outcome of every query under every label, shape (n_queries, n_labels)."""
         name = plain_metric(metric)
+        if name.startswith(BALANCED):
+            # Every label asked for weighs the same: the mean over queries is then the mean over labels.
+            counts = np.bincount(self.codes, minlength=len(self.names))
+            weights = len(self.codes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+            return self.values(name.removeprefix(BALANCED)) * weights
         if self._values is not None and self._values[0] == name:  # the score and its null ask one after the other
             return self._values[1]
         if name.startswith("top"):
@@ -184,7 +189,9 @@ class Question:
         elif name == "mrr":
             flat = self._ranks.reciprocal_rank()
         else:
-            raise DataError(f"metric: got {metric!r}, expected top<k>, way<k>, mean_rank, median_rank or mrr")
+            raise DataError(
+                f"metric: got {metric!r}, expected (balanced_)top<k>, way<k>, mean_rank, median_rank or mrr"
+            )
         self._values = name, flat.reshape(len(self.query_labels), len(self.names))
         return self._values[1]
 
@@ -215,7 +222,10 @@ class Question:
 
     def chance(self, metric: str) -> float:
         """Compute what guessing scores, exactly."""
-        name, right = plain_metric(metric), self.n_right[self.codes]
+        name, codes = plain_metric(metric), self.codes
+        if name.startswith(BALANCED):
+            name, codes = name.removeprefix(BALANCED), np.unique(codes)
+        right = self.n_right[codes]
         if name.startswith("top"):
             return float(chance_top_k(right, self.n_candidates, int(name[3:])).mean())
         if name.startswith("way"):

@@ -60,9 +60,9 @@ def standard_figures(
     scores = results.scores
     figures: dict[str, Figure] = {}
     available = {(score.metric, score.direction) for score in scores}
-    metrics = [name for name in ("top5", "top1") if (name, "image_given_brain") in available]
-    if main_metric(results) == "top1":
-        metrics.reverse()
+    main = main_metric(results)
+    metrics = [name for name in (main, "top5", "top1") if (name, "image_given_brain") in available]
+    metrics = list(dict.fromkeys(metrics))
     for metric in metrics:
         figures[f"retrieval_{metric}"] = retrieval_bars(scores, metric)
     if metrics:

@@ -115,7 +115,9 @@ def _content(results: Results, figures: Mapping[str, bytes], pictures: Sequence[
     name = results.study.get("name", "one study")
     several = len({score.subject for score in results.scores} - {"mean"}) > 1
     single_metrics = [
-        m for m in ("top1", "top5") if several and results.select(metric=m, direction="image_given_brain")
+        m
+        for m in dict.fromkeys(("top1", "top5", metric))
+        if several and results.select(metric=m, direction="image_given_brain")
     ]
     return {
         "title": f"Decoding report: {name}",
@@ -125,7 +127,7 @@ def _content(results: Results, figures: Mapping[str, bytes], pictures: Sequence[
         "cards": report_text.cards(results),
         "ceiling_name": "ideal learner" if any(s.model == "ideal_learner" for s in headline) else "oracle",
         "metric": metric_name(metric).capitalize(),
-        "metric_k": metric.removeprefix("top"),
+        "metric_k": metric.rpartition("top")[2],
         "n_candidates": headline[0].n_candidates if headline else 0,
         "subjects": f"mean over {_subjects(results)}" if several else _subjects(results),
         "findings": report_text.findings(results),

@@ -3,13 +3,18 @@
 from dataclasses import dataclass, field
 
 from neurodecode.core.results import Results
-from neurodecode.core.scores import Score, lower_is_better
+from neurodecode.core.scores import BALANCED, Score, lower_is_better
 from neurodecode.evaluation.pictures import CONDITIONS
 from neurodecode.evaluation.style import in_order, look_of, metric_name
 
-RETRIEVAL_METRICS = ("top1", "top5", "way2", "way10", "way50", "way100", "mrr", "median_rank", "mean_rank")
+RETRIEVAL_METRICS = (
+    "balanced_top1", "balanced_top5", "balanced_top10", "top1", "top5", "way2", "way10", "way50", "way100", "mrr",
+    "median_rank", "mean_rank",
+)  # fmt: skip
+#: Entry of a result's study that says what is looked for.
+ASKED = "looked for"
 BRAIN_WAYS = (
-    ("image_given_brain", "Which stimulus was shown, given the brain response?"),
+    ("image_given_brain", "Which stimulus was it, given the brain response?"),
     ("brain_given_image", "Which brain response belongs to a stimulus?"),
 )
 
@@ -69,8 +74,13 @@ def score_cell(score: Score) -> Cell:
 
 
 def main_metric(results: Results) -> str:
-    """Give the metric of the headline: top-5, or top-1 where five of the gallery would be too many to guess."""
+    """Give the metric of the headline: top-5, or top-1 where five of the gallery would be too many to guess.
+
+    Balanced over stimuli where that was scored.
+    """
     available = {score.metric: score for score in results.select(direction="image_given_brain", subject="mean")}
+    if f"{BALANCED}top5" in available:
+        return f"{BALANCED}top5"
     large = "top5" in available and available["top5"].chance <= 0.1
     return next((name for name in (("top5", "top1") if large else ("top1", "top5")) if name in available), "")
 
@@ -89,6 +99,14 @@ def retrieval_table(results: Results, direction: str, subject: str) -> Table:
         guess = [Cell(chance_number(chance), "", f"{chance:.6g}", "plain") for chance in chances]
         table.rows.append([Cell("chance", "guessing", "~", "name plain"), *guess])
     return table
+
+
+def asked_for(results: Results) -> str:
+    """Say what is looked for given the brain: an image, unless the study says otherwise (a segment, a word).
+
+    The direction is called ``image_given_brain`` in the records of every study.
+    """
+    return results.study.get(ASKED, "image")
 
 
 def subject_table(results: Results, metric: str) -> Table:

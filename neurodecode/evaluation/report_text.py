@@ -116,7 +116,7 @@ def limits(results: Results) -> list[str]:
     if sizes:
         said.append(
             f"The gallery holds {min(sizes)} candidates, and the right one is always among them. A gallery that is "
-            "larger, or made of other pictures, gives other scores; the intervals do not cover that."
+            "larger, or made of other stimuli, gives other scores; the intervals do not cover that."
         )
     if any(_repetitions(s.averaged) > 1 for s in results.scores if s.metric == main_metric(results)):
         said.append("Responses were averaged over repetitions before decoding. A single look gives less.")

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from neurodecode.core.errors import DataError
-from neurodecode.core.scores import Absent, Score, is_share, lower_is_better
+from neurodecode.core.scores import BALANCED, Absent, Score, is_share, lower_is_better
 from neurodecode.evaluation.answers import Answers, statistic_of
-from neurodecode.evaluation.statistics import bootstrap_interval, null_point
+from neurodecode.evaluation.statistics import Interval, bootstrap_interval, null_point
 
 AnswerTable = Mapping[tuple[str, str], Answers]
 PerModel = str | Mapping[str, str]
@@ -36,6 +36,7 @@ def evaluate_retrieval(
     n_bootstrap: int = 2000,
     n_permutations: int = 2000,
     prefix: str = "",
+    balanced: bool = False,
 ) -> Evaluation:
     """Score what models answered: every metric, both directions, each subject and the mean.
 
@@ -60,6 +61,10 @@ def evaluate_retrieval(
         Number of draws.
     prefix : str
         Put before each metric's name, such as ``curve_``.
+    balanced : bool
+        Whether ``balanced_top<k>`` are scored too, given brain responses: the mean over labels of each one's share of
+        right answers. Where some labels are asked for much oftener than others (words), a model that always names those
+        is far above chance in ``top<k>``, but not in these.
 
     Returns
     -------
@@ -93,6 +98,8 @@ def evaluate_retrieval(
                 absent.append(Absent(f"all ({direction})", model, "all", reason))
                 continue
             metrics, missing = _metrics(mine, direction, top, ways)
+            if balanced and direction == "image_given_brain":
+                metrics = [*(f"{BALANCED}{metric}" for metric in metrics if metric.startswith("top")), *metrics]
             absent.extend(Absent(f"{prefix}{name} ({direction})", model, "all", text) for name, text in missing)
             for metric in metrics:
                 made = _records(mine, metric, direction, seed, n_bootstrap, n_permutations)
@@ -152,13 +159,17 @@ def _records(
             statistic=statistic_of(metric),
             share=is_share(metric),
         )
+        if is_share(metric):  # a balanced share's weights are those of all queries, not of the drawn ones
+            interval = Interval(*(min(max(end, 0.0), 1.0) for end in interval))
         null = np.mean([nulls[name] for name in members], axis=0)
         records.append(
             _Record(
                 subject,
                 *interval,
                 chance=float(np.mean([chances[name] for name in members])),
-                null_95=null_point(null, lower_is_better=lower_is_better(metric)),
+                null_95=null_point(
+                    np.minimum(null, 1.0) if is_share(metric) else null, lower_is_better=lower_is_better(metric)
+                ),
                 n_queries=min(sizes[name][0] for name in members),
                 n_candidates=min(sizes[name][1] for name in members),
             )

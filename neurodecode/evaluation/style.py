@@ -9,6 +9,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from neurodecode.core.scores import BALANCED
+
 INK, MUTED, FAINT, PAPER = "#1b2430", "#5b6675", "#d9dee5", "#ffffff"
 CHANCE, NULL = "#5b6675", "#bb5566"
 
@@ -54,6 +56,7 @@ class Look(NamedTuple):
 _LOOKS: dict[str, Look] = {
     "fused": Look("fused", "#004488", "model"),
     "decoder": Look("decoder", "#3b7cc0", "model"),
+    "decoder_without_context": Look("decoder without context", "#a8c4e0", "model"),
     "ridge": Look("ridge", "#85b5e0", "model"),
     "encoding": Look("encoding", "#ddaa33", "model"),
     "ideal_learner": Look("ideal learner", "#8d97a5", "ceiling"),
@@ -117,12 +120,14 @@ def metric_name(metric: str) -> str:
 
     Examples
     --------
-    >>> [metric_name(name) for name in ("top5", "way10", "two_way_alexnet5", "mean_rank", "curve_top1")]
-    ['top-5', '10-way', 'two-way, alexnet5', 'mean rank', 'top-1']
+    >>> [metric_name(name) for name in ("top5", "balanced_top5", "way10", "two_way_alexnet5", "curve_top1")]
+    ['top-5', 'balanced top-5', '10-way', 'two-way, alexnet5', 'top-1']
     """
     name = metric.removeprefix("curve_")
     if name.startswith("difference_"):
         return "difference in " + metric_name(name.removeprefix("difference_"))
+    if name.startswith(BALANCED):
+        return "balanced " + metric_name(name.removeprefix(BALANCED))
     if name.startswith("two_way_"):
         return "two-way, " + name.removeprefix("two_way_").replace("_", " ")
     if name.startswith("top") and name[3:].isdigit():

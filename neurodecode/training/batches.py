@@ -1,8 +1,11 @@
 """What a training step receives: subject groups, their targets, and who is who."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from neurodecode.core.errors import DataError
@@ -144,3 +147,38 @@ def draw_mix(batch: Batch, *, probability: float, beta: float) -> Mix:
     keep = torch.distributions.Beta(beta, beta).sample((begin,))
     keep = torch.where(torch.rand(begin) < probability, keep, torch.ones(()))
     return Mix(torch.cat(partners).to(device), keep.to(device))
+
+
+def alone(groups: Sequence[SubjectBatch]) -> list[SubjectBatch]:
+    """Return the groups with every trial a sequence of its own.
+
+    Examples
+    --------
+    >>> alone([SubjectBatch("a", torch.zeros(2, 1, 1))])[0].sequence
+    tensor([0, 1])
+    """
+    parted, begin = [], 0
+    for group in groups:
+        rows = torch.arange(begin, begin + len(group), device=group.signal.device)
+        parted.append(replace(group, sequence=rows, position=torch.zeros_like(rows)))
+        begin += len(group)
+    return parted
+
+
+def whole_sequences(numbers: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """Deal rows into batches of about a size that hold whole sequences.
+
+    Examples
+    --------
+    >>> [rows.tolist() for rows in whole_sequences(np.array([3, 3, 1, 2]), 2)]
+    [[2, 3], [0, 1]]
+    """
+    order = np.argsort(numbers, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(numbers[order])) + 1, len(order))
+    found, begin, last = [], 0, 0
+    for end in ends:
+        if end - begin > batch_size and last > begin:
+            found.append(order[begin:last])
+            begin = last
+        last = int(end)
+    return [*found, order[begin:]]

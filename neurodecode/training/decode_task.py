@@ -1,7 +1,6 @@
 """The task ``decode``: brain to target."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from neurodecode.encoders.brain.context import Context
 from neurodecode.encoders.brain.heads import RETRIEVAL
 from neurodecode.encoders.brain.outputs import EncoderOutput
 from neurodecode.training.answers import Answers
-from neurodecode.training.batches import Batch
+from neurodecode.training.batches import Batch, alone, whole_sequences
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.objectives import Objective, ObjectiveSum, side_by_side
 from neurodecode.training.prepared_task import EncoderFactory, PreparedTask
@@ -252,7 +251,13 @@ class DecodeTask(PreparedTask):
 
     @torch.inference_mode()
     def decode(
-        self, subject: str, signals: NDArray[np.float32], *, batch_size: int = 1024
+        self,
+        subject: str,
+        signals: NDArray[np.float32],
+        *,
+        sequence: NDArray[np.int64] | None = None,
+        position: NDArray[np.int64] | None = None,
+        batch_size: int = 1024,
     ) -> dict[str, NDArray[np.float32]]:
         """Decode signals of one subject.
 
@@ -262,8 +267,11 @@ class DecodeTask(PreparedTask):
             One of the subjects the encoder was trained for.
         signals : ndarray of float32, shape (n_trials, n_channels, n_times)
             As they are in the prepared study; the transforms fitted in training are applied here.
+        sequence, position : ndarray of int, shape (n_trials,), optional
+            Number of the sequence (such as the sentence) that each trial belongs to, and its place there from 0: an
+            encoder with a context sees them together. Without them every trial is a sequence of its own.
         batch_size : int
-            Trials at a time.
+            Trials at a time, of whole sequences; a longer sequence is one batch.
 
         Returns
         -------
@@ -273,38 +281,34 @@ class DecodeTask(PreparedTask):
         Raises
         ------
         MismatchError
-            For an unknown subject or signals of another shape.
+            For an unknown subject, signals of another shape, or sequences that do not fit the signals.
         """
         if self.preparation is None:
             raise MismatchError("decode: got a task without fitted transforms, expected one loaded from a checkpoint")
-        self.eval()
-        parts = []
-        for begin in range(0, len(signals), batch_size):
-            prepared = self.preparation.apply(subject, np.asarray(signals[begin : begin + batch_size], np.float32))
-            # Without knowing what belongs together, every trial is a sequence of its own.
-            (group,) = alone([SubjectBatch(subject, torch.from_numpy(prepared).to(self.device))])
-            parts.append(self._restored(self([group])))
-        if not parts:
+        if not len(signals):
             raise MismatchError("signals: got no trial, expected at least one")
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        n_trials = len(signals)
+        numbers = np.arange(n_trials) if sequence is None else np.asarray(sequence, dtype=np.int64)
+        places = np.zeros(n_trials, dtype=np.int64) if position is None else np.asarray(position, dtype=np.int64)
+        if (sequence is None) != (position is None) or numbers.shape != (n_trials,) or places.shape != (n_trials,):
+            raise MismatchError(
+                f"sequence, position: expected both or none, {n_trials} numbers each as there are signals"
+            )
+        self.eval()
+        parts, batches = [], whole_sequences(numbers, batch_size)
+        for rows in batches:
+            prepared = self.preparation.apply(subject, np.asarray(signals[rows], np.float32))
+            group = SubjectBatch(
+                subject,
+                torch.from_numpy(prepared).to(self.device),
+                torch.from_numpy(numbers[rows]).to(self.device),
+                torch.from_numpy(places[rows]).to(self.device),
+            )
+            parts.append(self._restored(self([group])))
+        order = np.argsort(np.concatenate(batches), kind="stable")
+        return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 
 
 def _note_loading(task: nn.Module, _keys: object) -> None:
     assert isinstance(task, DecodeTask)
     task.weights_are_loaded = True
-
-
-def alone(groups: Sequence[SubjectBatch]) -> list[SubjectBatch]:
-    """Return the groups with every trial a sequence of its own.
-
-    Examples
-    --------
-    >>> alone([SubjectBatch("a", torch.zeros(2, 1, 1))])[0].sequence
-    tensor([0, 1])
-    """
-    parted, begin = [], 0
-    for group in groups:
-        rows = torch.arange(begin, begin + len(group), device=group.signal.device)
-        parted.append(replace(group, sequence=rows, position=torch.zeros_like(rows)))
-        begin += len(group)
-    return parted

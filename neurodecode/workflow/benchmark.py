@@ -14,11 +14,12 @@ from neurodecode.core.provenance import versions
 from neurodecode.core.scores import Score
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.items import is_across_subjects, is_tested
-from neurodecode.workflow.records import retrieval_records
+from neurodecode.workflow.records import asked_of, retrieval_records
 from neurodecode.workflow.retrieve import rank_study
 from neurodecode.workflow.speech import rank_segments
 from neurodecode.workflow.speech_segments import SeriesBank
 from neurodecode.workflow.train import decoder_of, train_decoder
+from neurodecode.workflow.words import rank_words
 
 Setting = Literal["within", "joint"]
 TABLE, SUMMARY = "benchmark.csv", "benchmark.json"
@@ -177,6 +178,8 @@ def _run_seed(
     decode, subjects = decoder_of(checkpoints), list(plan.subjects)
     if isinstance(bank, SeriesBank):
         retrieval = rank_segments(prepared, prepared, bank, decode, subjects, layer=next(iter(targets)))
+    elif asked_of(prepared.info) == "word":
+        retrieval = rank_words(prepared, bank, decode, subjects)
     else:
         retrieval = rank_study(prepared, bank, decode=decode, seed=0, subjects=subjects, keep=output / "linear")
     joint = plan.setting == "joint" and len(subjects) > 1

@@ -12,7 +12,7 @@ from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.targets import TargetSpace
 from neurodecode.training.decode_task import DecodeTask
 from neurodecode.workflow.bank import TargetBank
-from neurodecode.workflow.retrieve import Decode
+from neurodecode.workflow.decoding import Decode, Sequences, in_sequences
 from neurodecode.workflow.speech_segments import SeriesBank
 
 
@@ -152,10 +152,12 @@ def decode_with(task: DecodeTask, *, fold: int) -> Decode:
     """
     layers = list(task.interface["targets"])
 
-    def decode(wanted: int, subject: str, signals: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def decode(
+        wanted: int, subject: str, signals: NDArray[np.float32], sequences: Sequences | None = None, /
+    ) -> dict[str, NDArray[np.float32]]:
         if wanted != fold:
             raise LeakageError(f"checkpoint: was trained on fold {fold}, expected one of fold {wanted}")
-        found = task.decode(subject, signals)
+        found = task.decode(subject, signals, **in_sequences(sequences))
         return {name: found[name] for name in layers}
 
     return decode

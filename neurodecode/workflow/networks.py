@@ -5,8 +5,8 @@ from importlib.resources import as_file, files
 
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.targets import Targets
+from neurodecode.workflow.decoding import Decode
 from neurodecode.workflow.items import is_tested
-from neurodecode.workflow.retrieve import Decode
 from neurodecode.workflow.shuffle import shuffled_copy
 from neurodecode.workflow.spaces import Workspace
 from neurodecode.workflow.train import decoder_of, train_decoder

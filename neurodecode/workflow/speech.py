@@ -17,10 +17,11 @@ from neurodecode.datasets.catalogue import open_study, study_classes
 from neurodecode.encoders.stimulus.base import forbidden_as_target
 from neurodecode.encoders.stimulus.mel import MelEncoder
 from neurodecode.training.speech_targets import extract_speech_targets
+from neurodecode.workflow.decoding import Decode
 from neurodecode.workflow.plan import SPEECH, Plan
 from neurodecode.workflow.quickstart import Outcome
 from neurodecode.workflow.records import build_results, retrieval_records
-from neurodecode.workflow.retrieve import CHOSEN, Decode, Retrieval, add_scores, with_controls
+from neurodecode.workflow.retrieve import CHOSEN, Retrieval, add_scores, with_controls
 from neurodecode.workflow.run_folder import RankingTables
 from neurodecode.workflow.shuffle import shuffled_copy
 from neurodecode.workflow.simulate_speech import simulate_spoken

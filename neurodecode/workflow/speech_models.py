@@ -19,7 +19,7 @@ from neurodecode.encoders.linear.series_scoring import (
     split_halves,
 )
 from neurodecode.encoders.linear.time_series import Coordinates, LaggedRidge, fit_lagged_ridge
-from neurodecode.workflow.retrieve import Decode
+from neurodecode.workflow.decoding import Decode
 from neurodecode.workflow.speech_segments import SegmentItems, SeriesBank
 
 Floats = NDArray[np.float64]

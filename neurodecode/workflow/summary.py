@@ -4,6 +4,7 @@ from rich.table import Table
 
 from neurodecode.core.results import Results
 from neurodecode.evaluation.pictures import CONDITIONS
+from neurodecode.evaluation.report_tables import asked_for
 from neurodecode.evaluation.style import in_order, look_of, metric_name
 
 #: Shown in the terminal, which is narrow; the report has all.
@@ -24,9 +25,12 @@ def results_table(results: Results) -> Table:
         Ready to print. A simulated study is called so in the title.
     """
     mean = [score for score in results.scores if score.subject == "mean" and score.direction == "image_given_brain"]
-    metrics = [name for name in ("top1", "top5") if any(score.metric == name for score in mean)]
+    known = {score.metric for score in mean}
+    metrics = [name for name in ("balanced_top1", "balanced_top5") if name in known] or [
+        name for name in ("top1", "top5") if name in known
+    ]
     chosen = {(score.model, score.metric): score for score in mean}
-    title = f"{results.study.get('name', 'result')}: image given brain, mean over subjects"
+    title = f"{results.study.get('name', 'result')}: {asked_for(results)} given brain, mean over subjects"
     table = Table(title=title + (" - SIMULATED DATA" if results.simulated else ""), title_justify="left")
     table.add_column("model")
     for name in metrics:

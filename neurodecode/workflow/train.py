@@ -14,7 +14,7 @@ from neurodecode.core.kept import computed_by
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.training.command_line import run
 from neurodecode.training.decode_task import DecodeTask
-from neurodecode.workflow.retrieve import Decode
+from neurodecode.workflow.decoding import Decode, Sequences, in_sequences
 
 DONE = "trained.json"
 #: What trains: our own code, the linear models that a network may start from included, and the libraries.
@@ -132,9 +132,11 @@ def decoder_of(checkpoints: Mapping[tuple[int, str], Path]) -> Decode:
         task: Any = DecodeTask.load_from_checkpoint(path, map_location="cpu", weights_only=True)
         return task.eval()  # type: ignore[no-any-return]
 
-    def decode(fold: int, subject: str, signals: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def decode(
+        fold: int, subject: str, signals: NDArray[np.float32], sequences: Sequences | None = None, /
+    ) -> dict[str, NDArray[np.float32]]:
         if (fold, subject) not in checkpoints:
             raise DataError(f"no network was trained for {subject}, fold {fold}")
-        return load(checkpoints[fold, subject]).decode(subject, signals)
+        return load(checkpoints[fold, subject]).decode(subject, signals, **in_sequences(sequences))
 
     return decode

@@ -100,7 +100,7 @@ def test_every_form_gives_the_same_trials(prepared: Prepared) -> None:
     pd.testing.assert_frame_equal(second[columns], prepared["E"].recording("sub-02").windows[columns])
     assert len(expected) == 36 * 4 + 6 * 8
     assert expected["stimulus"].iloc[0] == "aardvark_01b"
-    assert set(expected["concept"]) == {*miniature.TRAINING, *miniature.TEST}
+    assert set(expected["concept"]) == {*miniature.concepts_of("train"), *miniature.concepts_of("test")}
     for layout, study in prepared.items():
         assert study.simulated
         windows = study.recording("sub-01").windows
@@ -184,9 +184,9 @@ def test_the_split_tests_on_new_concepts(prepared: Prepared) -> None:
     study = prepared["B"]
     windows = study.recording("sub-01").windows
     sides = {part: set(windows["concept"].iloc[study.split.rows("sub-01", part)]) for part in ("train", "val", "test")}  # type: ignore[arg-type]
-    assert sides["test"] == set(miniature.TEST)
+    assert sides["test"] == set(miniature.concepts_of("test"))
     assert len(sides["val"]) == 1
-    assert sides["train"] | sides["val"] == set(miniature.TRAINING)
+    assert sides["train"] | sides["val"] == set(miniature.concepts_of("train"))
     assert study.split.unit == "concept"
     assert "1 of 12 training concepts validate" in study.split.rule
     swapped = windows.replace({"concept": {"wok": "zebra"}})
