@@ -16,6 +16,7 @@ def run(
     layers: list[str] | None = None,
     seeds: list[int] | None = None,
     subjects: list[str] | None = None,
+    linear: bool = True,
     output: Path | None = None,
 ) -> None:
     """Train a recipe for every subject and seed, rank with it beside the linear models, and write one table.
@@ -41,6 +42,8 @@ def run(
         0, 1 and 2 by default.
     subjects : list of str, optional
         All by default.
+    linear : bool
+        Fit the linear models too, which takes longer than a small network; without them the network is ranked alone.
     output : Path, optional
         Folder of the result; by default outputs/benchmark/, the study's and the recipe's name.
     """
@@ -67,7 +70,7 @@ def run(
             own = shipped / "size" / size / configs[0].name
             configs.append(own if own.is_file() else _config(size, shipped / "size", "size"))
             name += f"-{configs[1].stem if own != configs[1] else size}"
-        plan = Benchmark(name, tuple(configs), setting, tuple(seeds or (0, 1, 2)), tuple(wanted))
+        plan = Benchmark(name, tuple(configs), setting, tuple(seeds or (0, 1, 2)), tuple(wanted), linear)
         folder = Path("outputs/benchmark") / prepared.name / name if output is None else output
         table = run_benchmark(plan, prepared, places, folder, progress=lambda text: console.print(f"Benchmark: {text}"))
     simulated = " - SIMULATED DATA" if prepared.simulated else ""

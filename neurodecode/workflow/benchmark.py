@@ -14,6 +14,7 @@ from neurodecode.core.provenance import versions
 from neurodecode.core.scores import Score
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.items import is_across_subjects, is_tested
+from neurodecode.workflow.network_alone import rank_network
 from neurodecode.workflow.records import asked_of, retrieval_records
 from neurodecode.workflow.retrieve import rank_study
 from neurodecode.workflow.speech import rank_segments
@@ -43,6 +44,8 @@ class Benchmark:
         Of weights and order; all else is the same for every seed.
     subjects : tuple of str
         Who is trained on and scored.
+    linear : bool
+        Whether the linear models are fitted and ranked beside the network; of speech they always are.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Benchmark:
     setting: Setting
     seeds: tuple[int, ...]
     subjects: tuple[str, ...]
+    linear: bool = True
 
     def __post_init__(self) -> None:
         for label, values in (("seeds", self.seeds), ("subjects", self.subjects)):
@@ -146,6 +150,7 @@ def _seed_key(plan: Benchmark, prepared: PreparedStudy, bank: TargetBank | Serie
             "seed": seed,
             "setting": plan.setting,
             "subjects": list(plan.subjects),
+            "linear": plan.linear,
             "versions": versions(),
         }
     )
@@ -180,6 +185,8 @@ def _run_seed(
         retrieval = rank_segments(prepared, prepared, bank, decode, subjects, layer=next(iter(targets)))
     elif asked_of(prepared.info) == "word":
         retrieval = rank_words(prepared, bank, decode, subjects)
+    elif not plan.linear:
+        retrieval = rank_network(prepared, bank, decode, subjects)
     else:
         retrieval = rank_study(prepared, bank, decode=decode, seed=0, subjects=subjects, keep=output / "linear")
     joint = plan.setting == "joint" and len(subjects) > 1

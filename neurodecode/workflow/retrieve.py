@@ -196,7 +196,7 @@ def rank_study(
         chosen[f"{subject}/{fold}"] = fitted.suite.chosen
         reports[f"{subject}/{fold}"] = fitted.suite.report()
         models[subject, fold] = fitted
-        queries.append(_query_table(subject, fold, fitted.items))
+        queries.append(query_table(subject, fold, fitted.items))
     texts = {str(row.stimulus): str(row.text) or str(row.stimulus) for row in prepared.stimuli.table.itertuples()}
     table = pd.DataFrame({"candidate": candidates, "text": [texts[name] for name in candidates]})
     tables = RankingTables(
@@ -205,7 +205,8 @@ def rank_study(
     return Retrieval(tables, chosen, reports, models)
 
 
-def _query_table(subject: str, fold: int, items: Items) -> pd.DataFrame:
+def query_table(subject: str, fold: int, items: Items) -> pd.DataFrame:
+    """List the test rows of a fold as queries."""
     return pd.DataFrame(
         {
             "subject": subject,

@@ -134,3 +134,15 @@ def test_size_is_the_recipes_own_overlay(
         assert main(["benchmark", name, str(small_study.folder), str(targets_folder), "--size", "small"]) == 2
     assert [plan.name for plan in plans] == ["ubp-small", "ridge_start-small"]
     assert [plan.configs[1].parent.name for plan in plans] == ["small", "size"]
+
+
+def test_a_network_alone(small_study: PreparedStudy, targets_folder: Path, recipe: Path, tmp_path: Path) -> None:
+    targets = {path.name: path for path in sorted(targets_folder.iterdir()) if path.is_dir()}
+    plan = Benchmark("tiny", (recipe,), "joint", (0,), ("sub-01", "sub-02"), linear=False)
+    table = run_benchmark(plan, small_study, targets, tmp_path / "out")
+    assert set(table["model"]) == {"decoder"}
+    row = table[
+        (table["metric"] == "top1") & (table["direction"] == "image_given_brain") & (table["subject"] == "mean")
+    ].iloc[0]
+    assert row["value"] > 2 * row["chance"]
+    assert not (tmp_path / "out" / "linear").exists()
