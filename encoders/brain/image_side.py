@@ -85,3 +85,15 @@ class SameImageSide(nn.Module):
     def forward(self, targets: Mapping[str, Tensor]) -> Tensor:
         """Return the stimulus's targets as one vector, shape (n_stimuli, out_features)."""
         return torch.cat([targets[name].flatten(1) for name in self.shapes], dim=1)
+
+    def split(self, values: Tensor) -> dict[str, Tensor]:
+        """Part such vectors ``(n, out_features)`` into the targets again, each ``(n, *shape)``.
+
+        Examples
+        --------
+        >>> parts = SameImageSide({"a": 2, "b": [2, 3]}).split(torch.zeros(4, 8))
+        >>> parts["a"].shape, parts["b"].shape
+        (torch.Size([4, 2]), torch.Size([4, 2, 3]))
+        """
+        parts = torch.split(values, [prod(shape) for shape in self.shapes.values()], dim=1)
+        return {name: part.unflatten(1, shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}

@@ -1,6 +1,7 @@
 """The task ``decode``: brain to target."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -233,6 +234,16 @@ class DecodeTask(PreparedTask):
         if answers is not None:
             self.log_means(part, {"loss": answers.loss, **answers.metrics()}, len(answers))
 
+    def for_ranking(self, output: EncoderOutput) -> EncoderOutput:
+        """Keep the heads that candidates are ranked by, one a target.
+
+        Where the contrast compares with the targets as they are, these are its head's, as in the published systems;
+        what regresses them steers a generator. Where it compares in a space of its own, they are the targets' own.
+        """
+        split = getattr(self.image_side, "split", None)
+        heads = {name: output.heads[name] for name in self.target_sizes}
+        return replace(output, heads=heads if split is None else split(output.heads[RETRIEVAL]))
+
     def _restored(self, output: EncoderOutput) -> dict[str, NDArray[np.float32]]:
         preparation = self._found_preparation()
         if preparation is None:
@@ -257,6 +268,7 @@ class DecodeTask(PreparedTask):
         *,
         sequence: NDArray[np.int64] | None = None,
         position: NDArray[np.int64] | None = None,
+        ranking: bool = False,
         batch_size: int = 1024,
     ) -> dict[str, NDArray[np.float32]]:
         """Decode signals of one subject.
@@ -270,6 +282,8 @@ class DecodeTask(PreparedTask):
         sequence, position : ndarray of int, shape (n_trials,), optional
             Number of the sequence (such as the sentence) that each trial belongs to, and its place there from 0: an
             encoder with a context sees them together. Without them every trial is a sequence of its own.
+        ranking : bool
+            Whether candidates are to be ranked by the embeddings; see :meth:`for_ranking`.
         batch_size : int
             Trials at a time, of whole sequences; a longer sequence is one batch.
 
@@ -304,7 +318,8 @@ class DecodeTask(PreparedTask):
                 torch.from_numpy(numbers[rows]).to(self.device),
                 torch.from_numpy(places[rows]).to(self.device),
             )
-            parts.append(self._restored(self([group])))
+            output = self([group])
+            parts.append(self._restored(self.for_ranking(output) if ranking else output))
         order = np.argsort(np.concatenate(batches), kind="stable")
         return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 

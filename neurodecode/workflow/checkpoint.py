@@ -150,14 +150,12 @@ def decode_with(task: DecodeTask, *, fold: int) -> Decode:
         Predictions in the spaces of the targets; a learned space of the network, in which no candidate lies before
         its own image side has mapped it there, is left out.
     """
-    layers = list(task.interface["targets"])
 
     def decode(
         wanted: int, subject: str, signals: NDArray[np.float32], sequences: Sequences | None = None, /
     ) -> dict[str, NDArray[np.float32]]:
         if wanted != fold:
             raise LeakageError(f"checkpoint: was trained on fold {fold}, expected one of fold {wanted}")
-        found = task.decode(subject, signals, **in_sequences(sequences))
-        return {name: found[name] for name in layers}
+        return task.decode(subject, signals, ranking=True, **in_sequences(sequences))
 
     return decode

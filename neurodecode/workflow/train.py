@@ -137,6 +137,6 @@ def decoder_of(checkpoints: Mapping[tuple[int, str], Path]) -> Decode:
     ) -> dict[str, NDArray[np.float32]]:
         if (fold, subject) not in checkpoints:
             raise DataError(f"no network was trained for {subject}, fold {fold}")
-        return load(checkpoints[fold, subject]).decode(subject, signals, **in_sequences(sequences))
+        return load(checkpoints[fold, subject]).decode(subject, signals, ranking=True, **in_sequences(sequences))
 
     return decode

@@ -12,6 +12,7 @@ from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.recording import Recording
 from neurodecode.training.command_line import CommandLine, run
+from neurodecode.training.decode_task import DecodeTask
 
 CONFIGS = Path(str(files("neurodecode.configs")))
 RECIPES = ["mindbridge", "mindeye1", "mindeye2", "umbrae"]
@@ -63,3 +64,24 @@ def test_small_sizes_take_steps(
     assert torch.isfinite(logged["train/loss"])
     assert 0 < float(logged["val/mrr"]) <= 1
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
+
+
+def test_candidates_are_ranked_by_the_contrastive_head_where_it_predicts_the_targets(
+    volume_study: PreparedStudy, tiny_targets: dict[str, str], tmp_path: Path
+) -> None:
+    fit("mindeye2", volume_study, tiny_targets, tmp_path, "--data.batch_size", "12")
+    task = DecodeTask.load_from_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    subject = volume_study.subjects[0]
+    signals = volume_study.recording(subject).read(np.arange(3))
+    plain = task.decode(subject, signals)
+    ranking = task.decode(subject, signals, ranking=True)
+    assert list(ranking) == list(tiny_targets)
+    begin = 0
+    for name, values in ranking.items():
+        reduction = task.preparation.reductions[name]
+        size = task.target_sizes[name]
+        own = plain["retrieval"][:, begin : begin + size]
+        np.testing.assert_allclose(values, reduction.restore(own), rtol=1e-5, atol=1e-6)
+        assert not np.allclose(values, plain[name])
+        begin += size
+    assert begin == plain["retrieval"].shape[1]
