@@ -57,6 +57,21 @@ class Case:
 
 NSD = Study("nsd", ("miniature", "nsd", "--layout", "hdf5"))
 FMRI = Study("openmoji_fmri", ("simulate", "fmri"), ("--regions", "[V1,V2,V4,LOC,IT]"))
+# The large miniatures: the small ones test fewer stimuli than five.
+THINGS_EEG2 = Study("things_eeg2", ("miniature", "things_eeg2", "--layout", "B", "--large", "true"))
+EEG = Study("openmoji_eeg", ("simulate", "eeg"), ("--sfreq", "50"))
+THINGS_MEG = Study("things_meg", ("miniature", "things_meg", "--large", "true"), ("--sfreq", "100"))
+MEG = Study("openmoji_meg", ("simulate", "meg"), ("--sfreq", "50"))
+SERIES = ("--encoder", "mel", "--prepared", "CACHE", "--rate", "50")
+GWILLIAMS = Study("gwilliams2022", ("miniature", "gwilliams2022", "--large", "true"), ("--sfreq", "50"), SERIES)
+SPOKEN = Study("spoken_meg", ("simulate", "speech"), ("--sfreq", "50"), SERIES)
+WORDS = ("--options", '{"windows": {"unit": "words", "duration": 1.0, "lag": 0.0}}')
+VECTORS = (*WORDS, "--encoder", "minilm")
+LIBRIBRAIN = Study("libribrain", ("miniature", "libribrain", "--large", "true"), ("--sfreq", "50", *WORDS), VECTORS)
+SPOKEN_WORDS = Study("spoken_meg", ("simulate", "speech"), ("--sfreq", "50", *WORDS), VECTORS, label="spoken_words")
+#: The linear models of the built-in EEG and MEG are the quickstart's, and take longer than these networks.
+ALONE = ("--linear", "false")
+PICTURES = (Case(THINGS_EEG2, "within", ALONE), Case(EEG, "within", ALONE))
 
 #: Of each recipe: its own study (as a miniature) and the built-in one.
 RECIPES: dict[str, tuple[Case, Case]] = {
@@ -67,6 +82,14 @@ RECIPES: dict[str, tuple[Case, Case]] = {
     "zebra": (Case(NSD), Case(FMRI)),
     "neuro_vision": (Case(NSD), Case(FMRI)),
     "wave": (Case(NSD), Case(FMRI)),
+    "ubp": PICTURES,
+    "neurobridge": PICTURES,
+    "shallow_alignment": PICTURES,
+    "nice": PICTURES,
+    "atm": PICTURES,
+    "benchetrit": (Case(THINGS_MEG, "joint", ALONE), Case(MEG, "joint", ALONE)),
+    "brainmagick": (Case(GWILLIAMS, "joint", ("--layers", "[mel]")), Case(SPOKEN, "joint", ("--layers", "[mel]"))),
+    "ascoli": (Case(LIBRIBRAIN), Case(SPOKEN_WORDS)),
 }
 
 
@@ -138,8 +161,11 @@ def learn(recipe: str, case: Case, cache: Path, targets: Path, folder: Path, see
              if row["subject"] == "mean" and row["direction"] == "image_given_brain"}  # fmt: skip
     row = {"recipe": recipe, "study": case.study.key, "setting": case.setting, "minutes": minutes.get(name, 0.0)}
     for metric in ("top1", "top5"):
-        for model in ("decoder", "ridge"):
-            row[f"{model}_{metric}"] = found.get((model, metric))
+        # Words: of all words alike, however often they were heard.
+        balanced = f"balanced_{metric}"
+        known = balanced if ("decoder", balanced) in found else metric
+        for model in ("decoder", "ridge", "decoder_without_context"):
+            row[f"{model}_{metric}"] = found.get((model, known))
     return row
 
 
@@ -179,7 +205,11 @@ def line(row: dict[str, Any]) -> str:
     chance = " / ".join(f"{one['chance']:.3f}" for one in (first, second) if one)
     cells = [row["recipe"], row["study"], row["setting"], shown(first), shown(second), chance,
              value(row["ridge_top1"]), value(row["ridge_top5"]), f"{row['minutes']:.1f}"]  # fmt: skip
-    return "| " + " | ".join(cells) + " |\n"
+    alone = [row[f"decoder_without_context_{metric}"] for metric in ("top1", "top5")]
+    rows = [cells]
+    if any(alone):
+        rows.append([f"{row['recipe']}, without context", *cells[1:3], *map(shown, alone), chance, "", "", ""])
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in rows)
 
 
 def shown(score: dict[str, Any] | None) -> str:

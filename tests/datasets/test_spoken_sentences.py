@@ -117,3 +117,36 @@ def test_a_folder_of_another_simulation_is_refused_and_the_same_is_kept(folder: 
         simulate_speech_study(folder, features_of=loudness, driven_by="loudness", size=SIZE, seed=1)
     with pytest.raises(ConfigError, match="sfreq: got 90"):
         SpeechSize(sfreq=90.0)
+
+
+def test_words_are_windows_with_their_sentence(folder: Path, tmp_path: Path) -> None:
+    study = open_study("spoken_meg", folder.parent, {"windows": {"unit": "words", "duration": 1.0, "lag": -0.2}})
+    prepared = prepare_study(study, tmp_path / "words", sfreq=50.0)
+    assert (prepared.info["kind"], prepared.info["averaging"]) == ("word", "occurrence")
+    recording = prepared.recording("sub-01")
+    assert recording.sensors.tmin == -0.2
+    windows = recording.windows
+    texts = draw_sentences(SIZE.sentences, 0)
+    said = [word for text in texts for word in text.lower().rstrip(".").split()]
+    assert sorted(windows["stimulus"]) == sorted(said)
+    assert prepared.stimuli.names == sorted(set(said))
+    assert set(prepared.stimuli.table["kind"]) == {"word"}
+    # A sentence's words are those of its text, in order, and all on one side of the split.
+    heard = windows.sort_values("onset").groupby("sentence", sort=False)["stimulus"].agg(" ".join)
+    assert sorted(heard) == sorted(text.lower().rstrip(".") for text in texts)
+    parts = {part: prepared.split.rows("sub-01", part) for part in ("train", "val", "test")}
+    sides = {part: set(windows["sentence"].iloc[rows]) for part, rows in parts.items()}
+    assert not sides["train"] & sides["test"]
+    assert not sides["train"] & sides["val"]
+    assert sum(map(len, parts.values())) == len(windows)
+    assert windows["start"].iloc[0] == round((windows["onset"].iloc[0] - 0.2) * 50)
+
+
+def test_rules_of_words_are_checked(folder: Path) -> None:
+    for windows, problem in (
+        ("word", "windows: got 'word', expected one of segments, words; did you mean 'words'"),
+        ({"unit": "words", "merge": 6.0}, "merge: got 6.0 with windows at words, expected 0.0"),
+        ({"unit": "words", "lag": -3.0}, "lag: got -3.0, expected seconds, more than minus the duration"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            open_study("spoken_meg", folder.parent, {"windows": windows})

@@ -133,6 +133,15 @@ def test_words_train_and_scores_without_context_are_logged(config: str, tmp_path
     np.testing.assert_allclose(together[:1], single, rtol=1e-4, atol=1e-5)
     with pytest.raises(MismatchError, match="without a sequence"):
         task([SubjectBatch("sub-01", torch.zeros(2, 7, 6))])
+    # In sequences they see each other, whatever the size of batches and the order of rows.
+    sequence, position = np.array([0, 1, 0]), np.array([0, 0, 1])
+    seen = task.decode("sub-01", signals, sequence=sequence, position=position)["first"]
+    assert np.abs(seen[0] - together[0]).max() > 1e-4
+    np.testing.assert_allclose(seen[1], together[1], rtol=1e-4, atol=1e-5)
+    small = task.decode("sub-01", signals, sequence=sequence, position=position, batch_size=1)["first"]
+    np.testing.assert_allclose(small, seen, rtol=1e-4, atol=1e-5)
+    with pytest.raises(MismatchError, match="expected both or none"):
+        task.decode("sub-01", signals, sequence=sequence)
 
 
 def test_a_missing_column_is_named(tiny_study: PreparedStudy, tiny_targets: dict[str, str]) -> None:
