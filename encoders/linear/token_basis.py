@@ -14,7 +14,7 @@ Vectors = NDArray[np.float32]
 Read = Callable[[Sequence[str]], Vectors]
 
 MOST = 1000  # coordinates kept; as many as there are stimuli less one, where those are fewer
-BLOCK_BYTES = 256 * 2**20  # of targets held at a time; two such blocks at most
+BLOCK_BYTES = 64 * 2**20  # of targets read at a time
 # Below this share of the largest variance a direction is rounding error of 32-bit products.
 NEGLIGIBLE = 1e-7
 
@@ -29,7 +29,7 @@ class TokenBasis:
     Parameters
     ----------
     read : callable
-        Gives targets ``(n, *shape)`` of some stimuli, float32.
+        Gives a copy of the targets ``(n, *shape)`` of some stimuli, float32.
     names : tuple of str
         The known stimuli: those a model may be fitted to.
     mean : ndarray of shape (dim,)
@@ -70,12 +70,12 @@ class TokenBasis:
         most : int
             Coordinates kept, those of most variance.
         block_bytes : int
-            Memory for a block of targets.
+            Memory for a block of targets, of which two to three are held at a time.
 
         Returns
         -------
         TokenBasis
-            It needs the memory of two blocks and of one number for each pair of known stimuli.
+            Beside the blocks, fitting takes two numbers for each pair of known stimuli.
 
         Raises
         ------
@@ -97,7 +97,8 @@ class TokenBasis:
             rest = range(rows.stop, len(names))
             for columns, right in _blocks(read, [names[place] for place in rest], block):
                 shifted = slice(rows.stop + columns.start, rows.stop + columns.stop)
-                products[rows, shifted] = left @ (right - mean).T
+                right -= mean
+                products[rows, shifted] = left @ right.T
                 products[shifted, rows] = products[rows, shifted].T
         n_kept = min(most, len(names) - 1)
         variances, directions = scipy.linalg.eigh(
@@ -130,7 +131,8 @@ class TokenBasis:
         products = np.empty((len(flat), len(self.names)))
         centred = flat - self.mean
         for rows, known in _blocks(self.read, self.names, self.block):
-            products[:, rows] = centred @ (known - self.mean).T
+            known -= self.mean
+            products[:, rows] = centred @ known.T
         return np.asarray(products @ self.dual, dtype=np.float32)
 
     def of(self, names: Sequence[str]) -> Vectors:
@@ -151,7 +153,8 @@ class TokenBasis:
         shape = self.read(self.names[:1]).shape[1:]
         restored = np.tile(self.mean, (len(weights), 1))
         for rows, known in _blocks(self.read, self.names, self.block):
-            restored += weights[:, rows].astype(np.float32) @ (known - self.mean)
+            known -= self.mean
+            restored += weights[:, rows].astype(np.float32) @ known
         return restored.reshape(-1, *shape)
 
 

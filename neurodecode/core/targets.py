@@ -13,6 +13,7 @@ from neurodecode.core.errors import DataError, MismatchError
 from neurodecode.core.files import atomic_path, fingerprint, open_array, read_json, read_table, write_json, write_table
 
 TargetKind = Literal["vector", "tokens", "series"]
+SHARD_BYTES = 128 * 2**20  # a shard is written once it is as large: it is held twice while it is
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class TargetWriter:
     space : TargetSpace
         The space. Resuming in a folder of another space is a MismatchError.
     shard_size : int
-        Stimuli per shard.
+        Stimuli per shard at most; fewer where they would take more than 128 MiB.
 
     Examples
     --------
@@ -135,11 +136,8 @@ class TargetWriter:
         else:
             write_json(folder / "space.json", space.to_dict())
         self._index = _read_index(folder) if (folder / "index.csv").exists() else _empty_index()
-
-    @property
-    def done(self) -> set[str]:
-        """List the stimuli that need no second extraction."""
-        return set(self._index["stimulus"]) | {name for name, _ in self._pending}
+        #: Stimuli that need no second extraction.
+        self.done: set[str] = set(self._index["stimulus"])
 
     def add(self, stimulus: str, embedding: NDArray[np.float32]) -> None:
         """Take one embedding: the space's shape, for a series with a leading axis of frames."""
@@ -154,7 +152,8 @@ class TargetWriter:
         if stimulus in self.done:
             raise DataError(f"target of {stimulus!r}: added twice")
         self._pending.append((stimulus, np.asarray(embedding, dtype=np.float32)))
-        if len(self._pending) >= self.shard_size:
+        self.done.add(stimulus)
+        if len(self._pending) >= self.shard_size or sum(array.nbytes for _, array in self._pending) >= SHARD_BYTES:
             self.flush()
 
     def flush(self) -> None:
