@@ -19,7 +19,7 @@ _PREFIX = re.compile(r"^(curve|difference)_")
 BALANCED = "balanced_"
 _TOP = re.compile(r"(?:balanced_)?top([1-9][0-9]*)")
 _WAY = re.compile(r"way([1-9][0-9]*)")
-_SHARE = re.compile(r"(balanced_)?top[0-9]+|way[0-9]+|mrr|two_way_.+")
+_SHARE = re.compile(r"(balanced_)?top[0-9]+|way[0-9]+|mrr|auc|two_way_.+")
 
 
 def plain_metric(metric: str) -> str:
@@ -108,7 +108,7 @@ class Score:
     ----------
     metric : str
         ``top1``, ``top5``, ``balanced_top5`` (mean over stimuli of each one's share), ``way10`` (exact ten-way),
-        ``mean_rank``, ``median_rank``, ``mrr``, ``pixcorr``, ``ssim``,
+        ``mean_rank``, ``median_rank``, ``mrr``, ``auc``, ``pixcorr``, ``ssim``,
         ``two_way_<features>``; ``curve_<metric>`` for a point of a repetition curve, ``difference_<metric>`` for the
         paired difference of two models.
     direction : str

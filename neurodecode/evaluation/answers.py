@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 
 from neurodecode.core.errors import DataError
 from neurodecode.core.scores import BALANCED, plain_metric
+from neurodecode.evaluation.areas import AREA, area_values, permuted_areas
 from neurodecode.evaluation.positions import (
     Ranks,
     chance_median_rank,
@@ -90,7 +91,7 @@ class Answers:
         queries, candidates = np.asarray(self.queries), np.asarray(self.candidates)
         units = None if self.units is None else np.asarray(self.units)
         if direction == "image_given_brain":
-            return [Question(self.scores, queries, candidates, units)]
+            return [Question(self.scores, queries, candidates, units, self.folds)]
         if direction != "brain_given_image":
             raise DataError(f"direction: got {direction!r}, expected image_given_brain or brain_given_image")
         if self.one_way:
@@ -147,10 +148,17 @@ class Question:
         Labels.
     units : NDArray or None
         See `Answers`.
+    folds : sequence of str or None
+        The fold of each query: `auc` compares scores of different queries, which only those of one model allow.
     """
 
     def __init__(
-        self, scores: NDArray[Any], queries: NDArray[Any], candidates: NDArray[Any], units: NDArray[Any] | None
+        self,
+        scores: NDArray[Any],
+        queries: NDArray[Any],
+        candidates: NDArray[Any],
+        units: NDArray[Any] | None,
+        folds: Sequence[str] | None = None,
     ) -> None:
         self.query_labels, self.units = queries, units
         self.names, codes = np.unique(candidates, return_inverse=True)
@@ -164,6 +172,22 @@ class Question:
         self._drawn: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._values: tuple[str, NDArray[np.float64]] | None = None
         self._ranks = _ranks_of_every_label(scores, codes, len(self.names))
+        self._folds = np.unique(np.zeros(len(queries)) if folds is None else np.asarray(folds), return_inverse=True)[1]
+        self._margins = None
+        if self.n_candidates == len(self.names) == 2:
+            first, second = np.argsort(codes)
+            self._margins = scores[:, second] - scores[:, first]
+
+    @property
+    def has_area(self) -> bool:
+        """Whether there is an area under the curve: two candidates, and both are right somewhere in every fold."""
+        here = [np.ptp(self.codes[self._folds == fold]) for fold in np.unique(self._folds)]
+        return self._margins is not None and min(here) > 0
+
+    def _area_margins(self) -> NDArray[Any]:
+        if self._margins is None or not self.has_area:
+            raise DataError("metric: got auc, which needs two candidates and, in every fold, queries of both")
+        return self._margins
 
     @property
     def bootstrap_units(self) -> NDArray[Any]:
@@ -190,13 +214,15 @@ class Question:
             flat = self._ranks.reciprocal_rank()
         else:
             raise DataError(
-                f"metric: got {metric!r}, expected (balanced_)top<k>, way<k>, mean_rank, median_rank or mrr"
+                f"metric: got {metric!r}, expected (balanced_)top<k>, way<k>, mean_rank, median_rank, mrr or auc"
             )
         self._values = name, flat.reshape(len(self.query_labels), len(self.names))
         return self._values[1]
 
     def right_values(self, metric: str) -> NDArray[np.float64]:
         """Compute the outcome of every query under its own label, shape (n_queries,)."""
+        if plain_metric(metric) == AREA:
+            return area_values(self._area_margins(), self.codes == 1, self._folds)
         return self.values(metric)[np.arange(len(self.codes)), self.codes]
 
     def permuted_values(self, metric: str, *, seed: int, n_draws: int) -> NDArray[np.float64]:
@@ -204,6 +230,9 @@ class Question:
         drawn = self._permuted_codes(seed, n_draws)
         if not self.within_units:  # whole labels change places
             drawn = drawn[:, np.unique(self.codes, return_inverse=True)[1]]
+        if plain_metric(metric) == AREA:
+            areas = permuted_areas(self._area_margins(), drawn == 1, self._folds)
+            return np.repeat(areas[:, None], len(self.codes), axis=1)
         return np.asarray(self.values(metric)[np.arange(len(self.codes)), drawn], dtype=np.float64)
 
     def _permuted_codes(self, seed: int, n_draws: int) -> NDArray[np.int64]:
@@ -226,6 +255,8 @@ class Question:
         if name.startswith(BALANCED):
             name, codes = name.removeprefix(BALANCED), np.unique(codes)
         right = self.n_right[codes]
+        if name == AREA:
+            return 0.5
         if name.startswith("top"):
             return float(chance_top_k(right, self.n_candidates, int(name[3:])).mean())
         if name.startswith("way"):

@@ -66,9 +66,11 @@ def compare_models(
             ]
             for subject in [*subjects, "mean"]:
                 members = subjects if subject == "mean" else [subject]
+                pair = [{name: side[name] for name in members} for side in sides]
+                if subject != "mean":
+                    pair = [{subject: side[subject].alone()} for side in sides]
                 found = paired_difference(
-                    {name: sides[0][name] for name in members},
-                    {name: sides[1][name] for name in members},
+                    *pair,
                     seed=seed,
                     n_draws=n_draws,
                     statistic=statistic_of(metric),

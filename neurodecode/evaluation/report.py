@@ -116,7 +116,7 @@ def _content(results: Results, figures: Mapping[str, bytes], pictures: Sequence[
     several = len({score.subject for score in results.scores} - {"mean"}) > 1
     single_metrics = [
         m
-        for m in dict.fromkeys(("top1", "top5", metric))
+        for m in dict.fromkeys(("top1", "top5", "auc", metric))
         if several and results.select(metric=m, direction="image_given_brain")
     ]
     return {

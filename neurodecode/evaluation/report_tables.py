@@ -8,8 +8,8 @@ from neurodecode.evaluation.pictures import CONDITIONS
 from neurodecode.evaluation.style import in_order, look_of, metric_name
 
 RETRIEVAL_METRICS = (
-    "balanced_top1", "balanced_top5", "balanced_top10", "top1", "top5", "way2", "way10", "way50", "way100", "mrr",
-    "median_rank", "mean_rank",
+    "balanced_top1", "balanced_top5", "balanced_top10", "top1", "top5", "auc", "way2", "way10", "way50", "way100",
+    "mrr", "median_rank", "mean_rank",
 )  # fmt: skip
 #: Entry of a result's study that says what is looked for.
 ASKED = "looked for"

@@ -8,6 +8,7 @@ import numpy as np
 from neurodecode.core.errors import DataError
 from neurodecode.core.scores import BALANCED, Absent, Score, is_share, lower_is_better
 from neurodecode.evaluation.answers import Answers, statistic_of
+from neurodecode.evaluation.areas import AREA
 from neurodecode.evaluation.statistics import Interval, bootstrap_interval, null_point
 
 AnswerTable = Mapping[tuple[str, str], Answers]
@@ -153,13 +154,15 @@ def _records(
     records = []
     for subject, members in [*((name, [name]) for name in mine), ("mean", list(mine))]:
         interval = bootstrap_interval(
-            [outcomes[name] for name in members],
+            [outcomes[name] for name in members] if len(members) > 1 else [outcomes[members[0]].alone()],
             seed=seed,
             n_draws=n_bootstrap,
             statistic=statistic_of(metric),
             share=is_share(metric),
         )
-        if is_share(metric):  # a balanced share's weights are those of all queries, not of the drawn ones
+        # A balanced share's weights are those of all queries, not of the drawn ones; single queries of an area lie
+        # outside 0 to 1, so resampled ones may.
+        if is_share(metric):
             interval = Interval(*(min(max(end, 0.0), 1.0) for end in interval))
         null = np.mean([nulls[name] for name in members], axis=0)
         records.append(
@@ -189,6 +192,8 @@ def _metrics(
     missing = [(f"top{k}", f"top-{k} needs more than {k} candidates, there are {candidates}") for k in top]
     missing = [(name, text) for name, text in missing if name not in metrics]
     metrics += [f"way{k}" for k in ways if k < candidates and k - 1 <= wrong]
+    if direction == "image_given_brain" and all(question.has_area for question in asked):
+        metrics.append(AREA)
     return [*metrics, "mean_rank", "median_rank", "mrr"], missing
 
 

@@ -54,6 +54,13 @@ class Outcomes:
         """Give the distinct units, sorted."""
         return np.unique(self.units)
 
+    def alone(self) -> "Outcomes":
+        """Give what is resampled where no other subject is: single queries, if they are all of one unit.
+
+        Where whole subjects are left out, the unit is the subject: several are resampled as wholes, one cannot be.
+        """
+        return Outcomes(self.values, np.arange(len(self.values))) if len(self.names) == 1 else self
+
 
 def resampled_values(outcomes: Outcomes, counts: NDArray[np.int64], statistic: Statistic) -> NDArray[np.float64]:
     """Compute the statistic of resampled queries.

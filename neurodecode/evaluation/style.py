@@ -78,6 +78,7 @@ METRIC_NAMES: dict[str, str] = {
     "mean_rank": "mean rank",
     "median_rank": "median rank",
     "mrr": "mean 1/rank",
+    "auc": "AUC",
     "pixcorr": "PixCorr",
     "ssim": "SSIM",
 }
