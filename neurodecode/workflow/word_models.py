@@ -1,7 +1,7 @@
 """The models of word retrieval for one subject: ridge, the network with and without its sentences, their fusion."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ class Words:
     Parameters
     ----------
     trials : TrialSet
-        Signals with the words; the group is the unit of the split (the sentence's text).
+        Signals with the words; the group is the sentence's text, whatever larger unit the split keeps whole: intervals
+        resample sentences.
     sequences : Sequences
         Which sentence each belongs to.
     names : list of str
@@ -62,7 +63,8 @@ def read_words(split: Split, recording: Recording, part: Part, *, fold: int = FO
     rows = split.rows(recording.subject, part, fold=fold)
     rows = rows[windows["stimulus"].to_numpy().astype(str)[rows] != ""]
     trials, names = windows_as_trials(split, recording, rows, averaged=False)
-    return Words(trials, sequences_of(windows.iloc[rows]), names)
+    texts = windows["split_text" if "split_text" in windows.columns else SENTENCE].iloc[rows].to_numpy().astype(str)
+    return Words(replace(trials, group=texts), sequences_of(windows.iloc[rows]), names)
 
 
 def sequences_of(windows: pd.DataFrame) -> Sequences:
