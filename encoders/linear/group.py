@@ -4,20 +4,26 @@ The weights from features to the brain that are fitted to the mean response of a
 the weights fitted to each of its members.
 """
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodecode.core.errors import DataError
 from neurodecode.encoders.linear.bank import Bank, rows_of, take_rows
-from neurodecode.encoders.linear.noise import Whitener, noise_kind_of
+from neurodecode.encoders.linear.noise import UNREPEATED, Whitener
 from neurodecode.encoders.linear.stage import Stage, fit_stage
-from neurodecode.encoders.linear.trials import Strings, TrialSet, grouped_folds
+from neurodecode.encoders.linear.trials import Strings, TrialSet, grouped_folds, join
 
 Floats = NDArray[np.float64]
 
 GROUP_FOLDS = 3
+#: Rows of single members from which the noise, what differs between members included, is estimated.
+NOISE_ROWS = 4000
+#: With fewer rows that repeat another one's stimulus, all that varies counts as noise.
+LEAST_REPEATS = 40
 
 
 @dataclass(frozen=True)
@@ -78,14 +84,82 @@ def expected_signals(stage: Stage, bank: Bank) -> NDArray[np.float32]:
     return signals
 
 
+def member_means(members: Iterable[TrialSet], *, seed: int, noise_rows: int = NOISE_ROWS) -> TrialSet:
+    """Bring members together, one in memory at a time: a mean over members for most stimuli, single rows for some.
+
+    Parameters
+    ----------
+    members : iterable of TrialSet
+        Averages over the repetitions of each stimulus, of one member after the other, on one layout of channels.
+    seed : int
+        Draws the stimuli whose rows stay single, so that what differs between members can be told from what they share.
+    noise_rows : int
+        About how many rows stay single; of stimuli that several members were shown.
+
+    Returns
+    -------
+    TrialSet
+        With the same mean responses, weighted by repetitions, as all rows of all members have.
+
+    Raises
+    ------
+    DataError
+        If there is no member, or their channels and times differ.
+
+    Examples
+    --------
+    >>> one = TrialSet(np.ones((2, 1, 1)), np.array(["a", "b"]), np.array(["a", "b"]), np.array([1, 3]))
+    >>> two = TrialSet(np.zeros((2, 1, 1)), np.array(["a", "b"]), np.array(["a", "b"]), np.array([1, 1]))
+    >>> found = member_means([one, two], seed=0).averaged()
+    >>> found.signals.ravel().tolist(), found.repetitions.tolist()
+    ([0.5, 0.75], [2, 4])
+    """
+    sums: dict[tuple[str, str], Floats] = {}
+    counts: dict[tuple[str, str], int] = {}
+    single: list[TrialSet] = []
+    n_rows = 0
+    for member in members:
+        if single and member.shape != single[0].shape:
+            raise DataError(f"group: got {member.shape} channels and times, expected {single[0].shape} as others have")
+        for row, cell in enumerate(zip(member.group.tolist(), member.stimulus.tolist(), strict=True)):
+            weighted = member.signals[row].astype(np.float64) * member.repetitions[row]
+            sums[cell] = sums[cell] + weighted if cell in sums else weighted
+            counts[cell] = counts.get(cell, 0) + int(member.repetitions[row])
+        n_rows += len(member)
+        # The draws of a smaller share are among those of a larger one, so what was kept before is only cut down.
+        single = [_drawn(one, noise_rows / n_rows, seed) for one in [*single, member]]
+    if not single:
+        raise DataError("group: got no member, expected at least one")
+    names, times = np.unique(np.concatenate([one.stimulus for one in single]), return_counts=True)
+    repeated = names[times > 1]
+    rows = [one.select(np.isin(one.stimulus, repeated)) for one in single if np.isin(one.stimulus, repeated).any()]
+    means = sorted(cell for cell in sums if cell[1] not in set(repeated.tolist()))
+    if means:
+        rows.append(
+            TrialSet(
+                np.stack([sums[cell] / counts[cell] for cell in means]).astype(np.float32),
+                np.array([stimulus for _, stimulus in means]),
+                np.array([unit for unit, _ in means]),
+                np.array([counts[cell] for cell in means]),
+            )
+        )
+    return join(rows)
+
+
+def _drawn(trials: TrialSet, share: float, seed: int) -> TrialSet:
+    """Keep the rows of a share of the stimuli, the same ones for every member, but at least one row."""
+    places = np.array([zlib.crc32(f"{seed} {name}".encode()) / 2**32 for name in trials.stimulus.tolist()])
+    return trials.select(places <= max(share, float(places.min())))
+
+
 def fit_group(others: TrialSet, bank: Bank, names: Sequence[str], *, seed: int) -> GroupResponses:
     """Fit what a group answers.
 
     Parameters
     ----------
     others : TrialSet
-        Rows of all members, on one layout of channels; averages of each over the repetitions of a stimulus. What
-        differs between members counts as noise.
+        Of all members, on one layout of channels: averages of each over the repetitions of a stimulus, or what
+        `member_means` makes of those. What differs between members counts as noise.
     bank : mapping of str to array of shape (n_stimuli, dim)
     names : sequence of str
         Stimulus of each row of the bank, those included that the group was never shown.
@@ -103,7 +177,9 @@ def fit_group(others: TrialSet, bank: Bank, names: Sequence[str], *, seed: int) 
     new = ~np.isin(stimuli, others.stimulus)
     for train, left_out in grouped_folds(others.group, GROUP_FOLDS, seed):
         kept = others.select(train)
-        stage = fit_stage(kept, bank, stimuli, noise_kind=noise_kind_of(kept.stimulus), seed=seed)
+        repeats = len(kept) - len(np.unique(kept.stimulus))
+        noise = "auto" if repeats >= LEAST_REPEATS else UNREPEATED
+        stage = fit_stage(kept, bank, stimuli, noise_kind=noise, seed=seed)
         wanted = np.flatnonzero(new | np.isin(stimuli, others.stimulus[left_out]))
         signals[wanted] += expected_signals(stage, take_rows(bank, wanted))
         seen[wanted] += 1

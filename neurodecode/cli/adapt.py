@@ -17,6 +17,7 @@ def run(
     seed: int = 0,
     epochs: int = 60,
     ceiling: bool = True,
+    channels: Literal["same", "common"] = "same",
     output: Path | None = None,
 ) -> None:
     """Adapt to a new subject from budgets of its training data, beside training from scratch on the same data.
@@ -50,6 +51,8 @@ def run(
         Most epochs of a network; validation inside the budget stops earlier.
     ceiling : bool
         Whether the subject's own models are also fitted on all of its data.
+    channels : str
+        For the group's linear model: all people must have the same channels, or those that all have in common are used.
     output : Path, optional
         Folder of the result; by default outputs/adapt/, the study's and the subject's name.
     """
@@ -58,7 +61,9 @@ def run(
 
     from neurodecode.core.prepared import PreparedStudy
     from neurodecode.encoders.linear.group_prior import GRIDS
-    from neurodecode.workflow.adapt import FIGURE, STRATEGIES, TABLE, AdaptationPlan, gap_closed, run_adaptation
+    from neurodecode.workflow.adapt import FIGURE, TABLE, run_adaptation
+    from neurodecode.workflow.adapt_plan import STRATEGIES, AdaptationPlan
+    from neurodecode.workflow.adapt_scores import gap_closed
 
     prepared = PreparedStudy(study)
     plan = AdaptationPlan(
@@ -71,6 +76,7 @@ def run(
         others=tuple(others or ()),
         epochs=epochs,
         ceiling=ceiling,
+        channels=channels,
     )
     folder = Path("outputs/adapt") / prepared.name / subject if output is None else output
     console = Console()

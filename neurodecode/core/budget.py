@@ -16,8 +16,8 @@ ORDERS: tuple[Order, ...] = ("chronological", "random")
 Kind = Literal["seconds", "trials", "stimuli", "share"]
 EXPECTED = "15min, 1h, 200 trials, 50 stimuli or 10%"
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-#: Share of the budget's units that validate within it, and the fewest units that can be parted so.
-VALIDATION_SHARE, FEWEST_UNITS = 0.2, 4
+#: Share of the budget's units that validate within it, and the fewest stimuli on either side.
+VALIDATION_SHARE, FEWEST_STIMULI = 0.2, 2
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h)")
 _COUNT = re.compile(r"(\d+)\s*(trials?|stimul(?:us|i))")
@@ -216,7 +216,16 @@ def _elapsed(windows: pd.DataFrame, timed: NDArray[np.int64], seconds: NDArray[n
     return spent[timed]
 
 
-def budget_split(split: Split, subject: str, rows: NDArray[np.int64], budget: Budget, *, fold: int, seed: int) -> Split:
+def budget_split(
+    split: Split,
+    subject: str,
+    rows: NDArray[np.int64],
+    budget: Budget,
+    *,
+    stimuli: NDArray[np.str_],
+    fold: int,
+    seed: int,
+) -> Split:
     """Part a budget into training and validation, by the split's own unit; the subject's test windows stay.
 
     Parameters
@@ -229,6 +238,8 @@ def budget_split(split: Split, subject: str, rows: NDArray[np.int64], budget: Bu
         What `budget_windows` chose: training windows of the fold.
     budget : Budget
         For the rule's text.
+    stimuli : ndarray of str
+        What each of the rows shows: at least two stimuli are trained on, and two validate.
     fold : int
         Of the study's split.
     seed : int
@@ -242,20 +253,22 @@ def budget_split(split: Split, subject: str, rows: NDArray[np.int64], budget: Bu
     Raises
     ------
     DataError
-        If the budget has too few units to hold some out.
+        If the budget has too few stimuli or units to hold some out.
     """
     outside = np.setdiff1d(rows, split.rows(subject, "train", fold=fold))
     if len(outside):
         raise DataError(f"budget: window {outside[0]} of {subject} is no training window of fold {fold}")
     units = split.units(rows, subject)
-    names = np.unique(units)
-    if len(names) < FEWEST_UNITS:
-        raise DataError(
-            f"budget: {budget.text} of {subject} holds {len(names)} unit(s) of the split ({split.unit}), expected at "
-            f"least {FEWEST_UNITS}, some of which validate"
-        )
+    names = np.random.default_rng([seed, 7]).permutation(np.unique(units))
     count = max(1, round(VALIDATION_SHARE * len(names)))
-    validating = np.random.default_rng([seed, 7]).permutation(names)[:count]
+    while count < len(names) and len(np.unique(stimuli[np.isin(units, names[:count])])) < FEWEST_STIMULI:
+        count += 1
+    validating = names[:count]
+    if len(np.unique(stimuli[~np.isin(units, validating)])) < FEWEST_STIMULI:
+        raise DataError(
+            f"budget: {budget.text} of {subject} holds {len(np.unique(stimuli))} stimuli in {len(names)} unit(s) of "
+            f"the split ({split.unit}), expected {FEWEST_STIMULI} to train on and {FEWEST_STIMULI} more to validate on"
+        )
     table = split.table[split.table["subject"] == subject][["subject", "window", "unit"]].copy()
     sides = dict(zip(rows.tolist(), np.where(np.isin(units, validating), "val", "train").tolist(), strict=True))
     sides |= dict.fromkeys(split.rows(subject, "test", fold=fold).tolist(), "test")

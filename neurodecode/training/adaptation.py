@@ -12,7 +12,6 @@ from torch import Tensor
 from neurodecode.core.errors import ConfigError, LeakageError, MismatchError, suggestion
 from neurodecode.training.checkpoints import HYPER_PARAMETERS, read_checkpoint, require_trusted
 from neurodecode.training.decode_task import DecodeTask
-from neurodecode.training.low_rank import RANK, add_low_rank
 from neurodecode.training.preparation import Preparation
 from neurodecode.training.quiet import quiet_lightning
 from neurodecode.training.short_names import import_built_ins
@@ -20,7 +19,6 @@ from neurodecode.training.task import RECORD
 
 Start = Literal["mean", "fresh"]
 Trained = Literal["none", "front_end", "own", "all"]
-FRONT_END = "encoder.front_end."
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,10 @@ class Strategy:
         ``none``; ``front_end``, the subject's part of the front end; ``own``, all parts of the subject; ``all``.
     low_rank : bool
         Whether the linear layers that all share get a trained update of low rank.
+    company : bool
+        Whether every batch holds rows of one known subject as well, each in turn, whose parts stay.
+    from_group : bool
+        Whether a linear path starts from what the group is expected to answer, where that is known.
     """
 
     name: str
@@ -49,17 +51,21 @@ class Strategy:
     own: Start
     trained: Trained
     low_rank: bool = False
+    company: bool = False
+    from_group: bool = False
 
 
 NETWORK_STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
         Strategy("zero_shot", "the mean of the known subjects' parts, untrained", "checkpoint", "mean", "none"),
-        Strategy("front_end", "only the subject's part of the front end is trained", "checkpoint", "mean", "front_end"),
-        Strategy("reset", "the subject's parts are fresh and trained, all else stays", "checkpoint", "fresh", "own"),
-        Strategy("full", "everything is trained on", "checkpoint", "mean", "all"),
+        Strategy("front_end", "only the subject's part of the front end is trained", "checkpoint", "mean", "front_end",
+                 from_group=True),
+        Strategy("reset", "the subject's parts are fresh and trained, beside batches of the known", "checkpoint",
+                 "fresh", "own", company=True),
+        Strategy("full", "everything is trained on", "checkpoint", "mean", "all", from_group=True),
         Strategy("lora", "the front end and low-rank updates of shared layers", "checkpoint", "mean", "front_end",
-                 low_rank=True),
+                 low_rank=True, from_group=True),
         Strategy("scratch", "everything is fresh and trained", "fresh", "fresh", "all"),
     )
 }  # fmt: skip
@@ -188,121 +194,3 @@ def build_task(source: Source, interface: Mapping[str, Any], *, seed: int, warm_
         torch.manual_seed(seed)
         task: DecodeTask = instantiate_module(DecodeTask, settings)
     return task
-
-
-def own_parts(source: Source, interface: Mapping[str, Any]) -> dict[str, int | None]:
-    """Find which weights belong to a subject, by building the network for one subject and for two.
-
-    Parameters
-    ----------
-    source : Source
-        Whose network.
-    interface : mapping
-        Of the new subject alone.
-
-    Returns
-    -------
-    dict of str to int or None
-        By the weight's name in a network of one subject: the place in the name, split at dots, that numbers subjects;
-        or None where subjects are rows of one array.
-    """
-    ((subject, entry),) = interface["subjects"].items()
-    two = {**interface, "subjects": {subject: entry, f"{subject} again": entry}}
-    with torch.device("meta"):
-        alone, both = (
-            {name: tuple(weight.shape) for name, weight in build_task(source, one, seed=0).state_dict().items()}
-            for one in (interface, two)
-        )
-    found: dict[str, int | None] = {}
-    for name, shape in both.items():
-        if name in alone:
-            if shape != alone[name]:
-                found[name] = None
-            continue
-        words = name.split(".")
-        for place, word in enumerate(words):
-            first = ".".join([*words[:place], "0", *words[place + 1 :]])
-            if word == "1" and first in alone:
-                found[first] = place
-    return found
-
-
-def known_parts(source: Source, name: str, place: int | None, subjects: list[str]) -> list[Tensor]:
-    """Give some known subjects' versions of a weight, found by `own_parts`."""
-    numbers = [source.subjects.index(subject) for subject in subjects]
-    if place is None:
-        return [source.state[name][number : number + 1] for number in numbers]
-    words = name.split(".")
-    return [source.state[".".join([*words[:place], str(number), *words[place + 1 :]])] for number in numbers]
-
-
-def start_task(source: Source, interface: Mapping[str, Any], strategy: Strategy, *, seed: int) -> DecodeTask:
-    """Build the network of a new subject as a strategy begins it; what is not trained has ``requires_grad`` off.
-
-    Parameters
-    ----------
-    source : Source
-        The checkpoint.
-    interface : mapping
-        Of the new subject alone, with target sizes as the checkpoint has them (unless all is fresh).
-    strategy : Strategy
-        What is fresh, trained and kept.
-    seed : int
-        Of fresh weights.
-
-    Returns
-    -------
-    DecodeTask
-
-    Raises
-    ------
-    ConfigError
-        If the strategy has nothing to train in this network.
-    MismatchError
-        If it needs a layout of channels that no known subject has, or shared weights do not fit.
-    """
-    fresh = strategy.own == "fresh"
-    warm_start = str(source.settings.get("warm_start", "none")) if fresh else "none"
-    task = build_task(source, interface, seed=seed, warm_start=warm_start)
-    own = own_parts(source, interface)
-    front = [name for name in own if name.startswith(FRONT_END)]
-    if strategy.trained == "front_end" and not front and not strategy.low_rank:
-        kind = type(getattr(task.encoder, "front_end", task.encoder)).__name__
-        raise ConfigError(f"{strategy.name}: the front end {kind} has no part that belongs to a subject")
-    if strategy.trained == "own" and not own:
-        raise ConfigError(f"{strategy.name}: the network has no part that belongs to a subject")
-    if strategy.shared == "checkpoint":
-        _load(task, source, own, interface, strategy)
-    names: dict[str, list[str]] = {"front_end": front, "own": list(own)}
-    for name, weight in task.named_parameters():
-        weight.requires_grad_(strategy.trained == "all" or name in names.get(strategy.trained, []))
-    if strategy.low_rank:
-        add_low_rank(task, own, rank=RANK, seed=seed)
-    return task
-
-
-def _load(
-    task: DecodeTask, source: Source, own: Mapping[str, int | None], interface: Mapping[str, Any], strategy: Strategy
-) -> None:
-    """Take shared weights from the checkpoint, and the subject's as the mean of those with the same layout."""
-    ((subject, entry),) = interface["subjects"].items()
-    alike = [name for name, other in source.interface["subjects"].items() if other["layout"] == entry["layout"]]
-    state = task.state_dict()
-    for name, weight in state.items():
-        if name not in own:
-            if name not in source.state or source.state[name].shape != weight.shape:
-                there = tuple(source.state[name].shape) if name in source.state else "nothing"
-                raise MismatchError(
-                    f"{source.path}: shared weight {name} is {there} there, but {tuple(weight.shape)} for {subject}"
-                )
-            state[name] = source.state[name]
-        elif strategy.own == "mean":
-            if not alike:
-                if strategy.trained == "none":
-                    raise MismatchError(
-                        f"{strategy.name}: the layout of {subject} ({entry['n_channels']} channels) is that of no "
-                        f"subject in {source.path}; expected one of theirs, or a strategy that trains"
-                    )
-                continue
-            state[name] = torch.stack(known_parts(source, name, own[name], alike)).mean(dim=0)
-    task.load_state_dict(state)

@@ -1,6 +1,6 @@
 """Train a network on a new subject's budget, with the epoch chosen by the budget's own validation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,59 +9,18 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from neurodecode.core.errors import DataError, MismatchError
-from neurodecode.training.adaptation import Source, Strategy, require_new, start_task
-from neurodecode.training.data_module import BrainDataModule
+from neurodecode.training.adaptation import Source, Strategy
+from neurodecode.training.adaptation_company import CompanyData, HoldOthers
+from neurodecode.training.adaptation_data import BudgetData
+from neurodecode.training.adaptation_group import GroupStart
+from neurodecode.training.adaptation_start import alone, own_parts, start_task
 from neurodecode.training.decode_task import DecodeTask
 from neurodecode.training.low_rank import merge_low_rank
-from neurodecode.training.preparation import Preparation
 from neurodecode.training.quiet import quiet_lightning
 from neurodecode.training.warm_start import start_linear_path
 
 EPOCHS, PATIENCE, BATCH_SIZE = 60, 10, 128
 MONITOR = "val/mrr"
-
-
-class BudgetData(BrainDataModule):
-    """A budget's batches, with the targets as a checkpoint reduces them; all else is fitted on the budget.
-
-    Parameters
-    ----------
-    source : Source
-        Of whom transforms (their names) and, unless `own_targets`, the fitted reductions of the targets are taken. They
-        know stimuli, not brains, and none that is tested.
-    own_targets : bool
-        Fit the reductions on the budget's stimuli instead.
-    **settings : Any
-        Of `BrainDataModule`.
-    """
-
-    def __init__(self, source: Source, *, own_targets: bool, **settings: Any) -> None:
-        self._source = source
-        self._own_targets = own_targets
-        targets = source.interface["targets"]
-        forms = {str(target.get("form", "components")) for target in targets.values()}
-        if len(forms) != 1:
-            raise MismatchError(f"{source.path}: has targets of the forms {', '.join(sorted(forms))}, expected one")
-        form = forms.pop()
-        if form == "components":
-            settings["components"] = {name: int(target["size"]) for name, target in targets.items()}
-        super().__init__(transforms=source.interface["transforms"], target_form=form, **settings)  # type: ignore[arg-type]
-
-    def _describe(self) -> dict[str, Any]:
-        found = super()._describe()
-        require_new(self._source, self.subjects[0], found)
-        if not self._own_targets:
-            for name, target in self._source.interface["targets"].items():
-                found["targets"][name] = dict(target)
-        return found
-
-    def prepare_fold(self) -> Preparation:
-        """Fit the transforms on the budget; see the base."""
-        if not self._fitted:
-            super().prepare_fold()
-            if not self._own_targets:
-                self.preparation.reductions = dict(self._source.preparation.reductions)
-        return self.preparation
 
 
 class BestOfValidation(Callback):
@@ -112,6 +71,9 @@ def adapt_network(
     targets: Mapping[str, Path],
     strategy: Strategy,
     *,
+    subject: str | None = None,
+    company: Sequence[str] = (),
+    group: GroupStart | None = None,
     seed: int,
     epochs: int = EPOCHS,
     patience: int = PATIENCE,
@@ -130,6 +92,12 @@ def adapt_network(
         Folder of targets of each head.
     strategy : Strategy
         What is fresh, trained and kept.
+    subject : str, optional
+        The new subject; by default the one of the study.
+    company : sequence of str
+        Known subjects, whose training windows the study holds too, for strategies that train beside them.
+    group : GroupStart, optional
+        Where the linear path of strategies that say so starts.
     seed : int
         Of fresh weights, order and dropout.
     epochs, patience : int
@@ -157,9 +125,23 @@ def adapt_network(
     if missing:
         raise MismatchError(f"{source.path}: has the target {missing[0]!r}, but the targets are {', '.join(targets)}")
     fresh = strategy.shared == "fresh"
-    data = BudgetData(source, own_targets=fresh, study=str(study), targets=places, batch_size=batch_size, seed=seed)
+    settings: dict[str, Any] = {"study": str(study), "targets": places, "batch_size": batch_size, "seed": seed}
+    if subject is not None:
+        settings["subjects"] = [subject, *(company if strategy.company else ())]
+    if strategy.company and company:
+        data: BudgetData = CompanyData(source, own_targets=fresh, company=company, **settings)
+    else:
+        data = BudgetData(source, own_targets=fresh, **settings)
     task = start_task(source, data.interface, strategy, seed=seed)
-    trained = sum(weight.numel() for weight in task.parameters() if weight.requires_grad)
+    begun = ""
+    if strategy.from_group and group is not None:
+        begun = group.put(task.encoder, data, seed=seed)
+    rows = [name for name, place in own_parts(source, alone(data.interface)).items() if place is None]
+    trained = sum(
+        weight[:1].numel() if name in rows else weight.numel()
+        for name, weight in task.named_parameters()
+        if weight.requires_grad
+    )
     task.preparation = data.prepare_fold()
     keeper = BestOfValidation(patience)
     if learning_rate is not None and strategy.trained != "none":
@@ -167,14 +149,15 @@ def adapt_network(
     with quiet_lightning(watched=False):
         trainer = Trainer(
             max_epochs=epochs, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, callbacks=[keeper],
-            use_distributed_sampler=False,
+            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+            use_distributed_sampler=False, callbacks=[keeper, HoldOthers(rows)],
         )  # fmt: skip
         if strategy.trained == "none":
             trainer.validate(task, datamodule=data, verbose=False)
         else:
             if task.warm_start != "none":
-                start_linear_path(task.encoder, data, task.warm_start, seed=seed)
+                with data.first_alone():
+                    start_linear_path(task.encoder, data, task.warm_start, seed=seed)
                 task.warm_start = "none"
             trainer.validate(task, datamodule=data, verbose=False)
             trainer.fit(task, datamodule=data)
@@ -185,5 +168,7 @@ def adapt_network(
         "epochs": keeper.checks - 1,
         "val_mrr": keeper.best,
         "trained": trained if strategy.trained != "none" else 0,
+        "company": list(company) if strategy.company else [],
+        "start": begun or strategy.own,
     }
     return task.eval(), report

@@ -6,6 +6,7 @@ from neurodecode.core.errors import ConfigError, DataError, LeakageError, Mismat
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.split import Part
 from neurodecode.training.adaptation import Source
+from neurodecode.workflow.bank import TargetBank
 
 
 def check_people(
@@ -36,16 +37,25 @@ def check_people(
         raise ConfigError(
             f"study: {prepared.name} has {split.n_folds} folds, expected one, whose test stimuli nobody trains on"
         )
+    if subject not in prepared.subjects:
+        raise ConfigError(
+            f"subject: got {subject!r}, expected one of {', '.join(prepared.subjects)}"
+            f"{suggestion(subject, prepared.subjects)}"
+        )
     if subject in known:
         raise LeakageError(f"checkpoint: was trained on {subject}, expected one of other subjects only")
     group = tuple(others) or tuple(known) or tuple(name for name in prepared.subjects if name != subject)
-    for label, names in (("subject", (subject,)), ("others", group)):
-        for name in names:
-            if name not in prepared.subjects:
-                raise ConfigError(
-                    f"{label}: got {name!r}, expected one of {', '.join(prepared.subjects)}"
-                    f"{suggestion(name, prepared.subjects)}"
-                )
+    for name in group:
+        if name in prepared.subjects:
+            continue
+        if not others:
+            raise ConfigError(
+                f"checkpoint: was trained on {name}, whom {prepared.name} lacks; say who is with --others"
+            )
+        raise ConfigError(
+            f"others: got {name!r}, expected some of {', '.join(prepared.subjects)}"
+            f"{suggestion(name, prepared.subjects)}"
+        )
     if subject in group:
         raise LeakageError(f"others: {subject} is the new subject, expected others only")
     if not group:
@@ -72,9 +82,19 @@ def _check_stimuli(prepared: PreparedStudy, subject: str, others: Sequence[str])
             )
 
 
-def check_source(source: Source, prepared: PreparedStudy) -> None:
-    """Refuse a checkpoint of another split or session scaling."""
+def check_source(source: Source, prepared: PreparedStudy, bank: TargetBank) -> None:
+    """Refuse a checkpoint of another study, split, session scaling or other targets.
+
+    Raises
+    ------
+    LeakageError, MismatchError
+        Naming both sides.
+    """
     there = source.interface
+    if there["study"] != prepared.name:
+        raise MismatchError(
+            f"{source.path}: was trained on the study {there['study']}, but {prepared.folder} is {prepared.name}"
+        )
     if there["split"] != prepared.split.hash:
         raise LeakageError(
             f"{source.path}: was trained with split {there['split']}, but {prepared.folder} has {prepared.split.hash}; "
@@ -86,3 +106,13 @@ def check_source(source: Source, prepared: PreparedStudy) -> None:
             f"{source.path}: was trained with session scaling {scaling[0]}, but {prepared.folder} has "
             f"{prepared.session_scaling[0]}"
         )
+    missing = [name for name in there["targets"] if name not in bank.layers]
+    if missing:
+        raise MismatchError(
+            f"{source.path}: has the target {missing[0]!r}, but the targets are {', '.join(bank.layers)}"
+        )
+    for name, target in there["targets"].items():
+        if target["space"] != bank.layers[name].space.to_dict():
+            raise MismatchError(
+                f"{source.path}: target {name!r} lies in another space there than in the targets folder"
+            )

@@ -70,7 +70,7 @@ def test_units_stay_whole() -> None:
     split = published_split({"sub-01": table, "sub-02": table}, parts, column="stimulus", unit="stimulus", rule="x")
     budget = parse_budget("30 trials")
     rows = budget_windows(budget, table, split.rows("sub-01", "train"), order="random", seed=0, sfreq=50.0)
-    found = budget_split(split, "sub-01", rows, budget, fold=0, seed=0)
+    found = budget_split(split, "sub-01", rows, budget, stimuli=table["stimulus"].to_numpy()[rows], fold=0, seed=0)
     sides = [set(found.units(found.rows("sub-01", part), "sub-01")) for part in ("train", "val", "test")]  # type: ignore[arg-type]
     assert not (sides[0] & sides[1])
     assert sides[2] == set(STIMULI[17:])
@@ -78,7 +78,15 @@ def test_units_stay_whole() -> None:
     assert used == rows.tolist()
     assert not len(found.rows("sub-02", "train"))
     with pytest.raises(DataError, match="is no training window"):
-        budget_split(split, "sub-01", split.rows("sub-01", "test"), budget, fold=0, seed=0)
+        budget_split(
+            split,
+            "sub-01",
+            split.rows("sub-01", "test"),
+            budget,
+            stimuli=table["stimulus"].to_numpy()[rows],
+            fold=0,
+            seed=0,
+        )
     with pytest.raises(ConfigError, match="there are 45 trials"):
         budget_windows(
             parse_budget("46 trials"), table, split.rows("sub-01", "train"), order="random", seed=0, sfreq=1.0

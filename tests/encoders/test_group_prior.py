@@ -6,7 +6,8 @@ import pytest
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.encoders.linear.bank import rows_of, take_rows
 from neurodecode.encoders.linear.group import fit_group, unwhitened
-from neurodecode.encoders.linear.group_prior import GRIDS, alignment, fit_group_model
+from neurodecode.encoders.linear.group_alignment import alignment
+from neurodecode.encoders.linear.group_prior import GRIDS, fit_group_model
 from neurodecode.encoders.linear.noise import UNREPEATED, fit_whitener, noise_kind_of
 from neurodecode.encoders.linear.selection import mean_reciprocal_rank, truth_index
 from neurodecode.encoders.linear.trials import TrialSet

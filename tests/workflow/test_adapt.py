@@ -19,19 +19,15 @@ from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.recording import Recording
 from neurodecode.encoders.linear.group import GroupResponses
 from neurodecode.encoders.linear.group_prior import fit_group_model
-from neurodecode.training.adaptation import (
-    NETWORK_STRATEGIES,
-    Source,
-    known_parts,
-    network_strategy,
-    own_parts,
-    read_source,
-    start_task,
-)
-from neurodecode.training.adaptation_fit import BestOfValidation, BudgetData, adapt_network
+from neurodecode.training.adaptation import NETWORK_STRATEGIES, Source, network_strategy, read_source
+from neurodecode.training.adaptation_data import BudgetData
+from neurodecode.training.adaptation_fit import BestOfValidation, adapt_network
+from neurodecode.training.adaptation_start import known_parts, own_parts, start_task
 from neurodecode.training.low_rank import RANK, merge_low_rank
 from neurodecode.workflow import adapt
-from neurodecode.workflow.adapt import AdaptationPlan, gap_closed, run_adaptation
+from neurodecode.workflow.adapt import run_adaptation
+from neurodecode.workflow.adapt_plan import AdaptationPlan
+from neurodecode.workflow.adapt_scores import gap_closed
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.budget_study import budget_study
 from neurodecode.workflow.items import fold_items
@@ -331,7 +327,7 @@ def test_bad_input(
     fails(LeakageError, "sub-04 is the new subject", lambda: plan(others=(NEW,)))
     fails(LeakageError, "was trained on sub-01", lambda: plan(subject="sub-01", checkpoint=checkpoint))
     fails(ConfigError, "there are 180 trials", lambda: plan(budgets=(f"{N_TRAIN * N_REPETITIONS + 1} trials",)))
-    fails(DataError, "3 unit", lambda: plan(budgets=("3 stimuli",)))
+    fails(DataError, "holds 3 stimuli in 3 unit", lambda: plan(budgets=("3 stimuli",)))
     words = [str(shared.folder), str(targets_folder), NEW, "--budget", "[0 trials]", "--output", str(tmp_path / "x")]
     assert main(["adapt", *words]) == 2
     assert "budget: got '0 trials'" in capsys.readouterr().err
