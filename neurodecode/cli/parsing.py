@@ -15,6 +15,8 @@ from jsonargparse import ArgumentParser
 
 from neurodecode.core.errors import ConfigError, suggestion
 
+#: Other words for an option, read where a command has the one and not the other.
+SYNONYMS = {"ckpt": "checkpoint", "ckpt_path": "checkpoint", "strategy": "strategies", "budgets": "budget"}
 SEQUENCES = (list, tuple, Sequence, set)
 
 
@@ -100,6 +102,9 @@ def normalise(function: Callable[..., None], arguments: Sequence[str]) -> list[s
     while waiting:
         word = waiting.pop(0)
         option, has_value, value = word.partition("=")
+        meant = _option(SYNONYMS.get(option.removeprefix("--").replace("-", "_"), ""))
+        if option.startswith("--") and _option(option.removeprefix("--")) not in kinds and meant in kinds:
+            option = meant
         values = [value] if has_value else []
         if not has_value and word.startswith("--"):
             while waiting and not waiting[0].startswith("--") and waiting[0] != "-h":

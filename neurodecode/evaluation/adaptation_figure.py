@@ -20,6 +20,10 @@ COLOURS = {
 }
 
 
+#: Which part of the axis the places of all strategies at one budget take.
+GAP_SHARE = 0.08
+
+
 def learning_curve_of(table: pd.DataFrame, metric: str, *, subject: str, whole: str = "all") -> Figure:
     """Draw how the score of a new subject grows with the budget.
 
@@ -53,12 +57,16 @@ def learning_curve_of(table: pd.DataFrame, metric: str, *, subject: str, whole: 
         figure = Figure(figsize=(7.2, 3.9), layout="constrained")
         axes = figure.add_subplot()
         strategies = list(dict.fromkeys(curve["strategy"]))
+        fewest, most = float(curve["windows"].min()), float(curve["windows"].max())
+        # The axis is logarithmic: room for the strategies' places at every budget, and to either side.
+        step = (2.0 if fewest == most else (most / fewest) ** GAP_SHARE) ** (1 / max(len(strategies), 2))
+        margin = step ** (len(strategies) / 2 + 1)
         for number, strategy in enumerate(strategies):
             rows = curve[curve["strategy"] == strategy].sort_values("windows")
             scratch = strategy == "scratch"
             colour = COLOURS.get(strategy, look_of(strategy).colour)
             # Side by side, so that intervals of one budget do not hide each other.
-            x = rows["windows"] * (1 + 0.02 * (number - len(strategies) / 2))
+            x = rows["windows"] * step ** (number - (len(strategies) - 1) / 2)
             axes.errorbar(
                 x, rows["value"], yerr=[rows["value"] - rows["low"], rows["high"] - rows["value"]], color=colour,
                 marker="o", markersize=4, linewidth=1.8, elinewidth=0.9, linestyle="--" if scratch else "-",
@@ -76,6 +84,7 @@ def learning_curve_of(table: pd.DataFrame, metric: str, *, subject: str, whole: 
         axes.set_xscale("log")
         axes.set_xticks(ticks["windows"], [f"{row.budget}\n({row.windows})" for row in ticks.itertuples()])
         axes.minorticks_off()
+        axes.set_xlim(fewest / margin, most * margin)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         axes.set_xlabel("budget of the new subject (training windows)")

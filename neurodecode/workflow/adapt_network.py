@@ -1,6 +1,8 @@
 """Networks in an adaptation: how their embeddings are scored, and the one that is trained from scratch."""
 
+import io
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -78,9 +80,11 @@ def scratch_decoder(
         paths = [configs / "quickstart" / f"{name}.yaml" for name in names]
         found = [path for number, path in enumerate(paths) if number == 0 or path.is_file()]
         overrides = ("--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false")
-        path = train_decoder(
-            study, targets, folder, configs=found, fold=0, seed=seed, subjects=[subject], overrides=overrides
-        )
+        # A step of many here: where its checkpoint lies is nothing to be told.
+        with redirect_stdout(io.StringIO()):
+            path = train_decoder(
+                study, targets, folder, configs=found, fold=0, seed=seed, subjects=[subject], overrides=overrides
+            )
     decode = decoder_of({(0, subject): path})
     return lambda signals: decode(0, subject, signals)
 
