@@ -4,7 +4,9 @@ Every front end is built from the sensor layouts of the subjects it will meet, a
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -82,8 +84,12 @@ class FrontEnd(nn.Module):
         MismatchError
             For a subject or a shape this front end was not built for.
         """
+        return self.unmasked([replace(group, signal=self.masked(group.signal)) for group in groups])
+
+    def unmasked(self, groups: Sequence[SubjectBatch]) -> Tensor:
+        """Return the same with nothing masked, in training too: what is to be reconstructed."""
         check_groups(groups, self.n_channels, self.n_times)
-        return joined([self.adapt(group.subject, self.masked(group.signal)) for group in groups])
+        return joined([self.adapt(group.subject, group.signal) for group in groups])
 
 
 def common_channel_count(n_channels: Mapping[str, int], front_end: str) -> int:
@@ -111,6 +117,8 @@ class Identity(FrontEnd):
     ----------
     n_channels, n_times, masking
         See :class:`FrontEnd`.
+    shuffled_times : float
+        Part of the windows whose times are put into another order in every training step, drawn anew.
 
     Examples
     --------
@@ -118,14 +126,25 @@ class Identity(FrontEnd):
     5
     """
 
-    def __init__(self, n_channels: Mapping[str, int], n_times: int, masking: float = 0.0) -> None:
+    def __init__(
+        self, n_channels: Mapping[str, int], n_times: int, masking: float = 0.0, shuffled_times: float = 0.0
+    ) -> None:
         super().__init__(n_channels, n_times, masking)
+        if not 0 <= shuffled_times <= 1:
+            raise ConfigError(f"shuffled_times: got {shuffled_times}, expected a part from 0 to 1")
+        self.shuffled_times = shuffled_times
         self.out_channels = common_channel_count(n_channels, "Identity")
         self.out_times = n_times
 
     def adapt(self, subject: str, signal: Tensor) -> Tensor:
-        """Return the signal as it is."""
-        return signal
+        """Return the signal as it is, but for what training changes on purpose."""
+        if not (self.training and self.shuffled_times):
+            return signal
+        keys = torch.rand(len(signal), self.n_times, device=signal.device)
+        left = torch.rand(len(signal), 1, device=signal.device) >= self.shuffled_times
+        steps = torch.arange(self.n_times, device=signal.device)
+        order = torch.where(left, steps, keys.argsort(dim=1))
+        return signal.gather(2, order[:, None].expand_as(signal))
 
 
 class SubjectLayer(FrontEnd):

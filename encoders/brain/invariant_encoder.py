@@ -12,7 +12,7 @@ from neurodecode.encoders.brain.backbones import Backbone
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.encoders.brain.brain_encoder import TargetSizes
 from neurodecode.encoders.brain.front_ends import FrontEnd
-from neurodecode.encoders.brain.heads import Heads, LinearHeads
+from neurodecode.encoders.brain.heads import RETRIEVAL, Heads, LinearHeads
 from neurodecode.encoders.brain.outputs import EncoderOutput
 
 
@@ -59,7 +59,10 @@ class InvariantEncoder(nn.Module):
 
     Heads read the mean of the common part. Beside them ``inner`` holds scores of the subjects: ``told_invariant`` from
     the common part, behind a reversed gradient, so that training hides the subject; ``told_specific`` from what is
-    left, where the subject should be found; and ``subject``, the right answers.
+    left, where the subject should be found; and ``subject``, the right answers. With ``hides_stimulus`` there is also
+    ``told_stimulus``, what the heads make of what is left, behind a reversed gradient: the stimulus should not be found
+    there. With ``rebuilds`` the output has a ``reconstruction`` of the front end's tokens, to be compared with
+    ``whole``, the tokens with nothing masked: behind a front end that masks, a masked autoencoder's task.
 
     Nothing in it belongs to a subject. Behind a front end without parts of subjects, such as
     :class:`neurodecode.encoders.brain.volume_patches.VolumePatches`, it decodes people it was not trained with.
@@ -78,11 +81,13 @@ class InvariantEncoder(nn.Module):
         Factor of the reversed gradient.
     most_subjects : int
         Number of scores of subjects; as many subjects can be trained together.
+    hides_stimulus, rebuilds : bool
+        See above.
 
     Raises
     ------
     ConfigError
-        If there are more subjects, or the backbone keeps no tokens.
+        If there are more subjects, the backbone keeps no tokens, or there is no head ``retrieval`` to hide it from.
 
     References
     ----------
@@ -111,6 +116,8 @@ class InvariantEncoder(nn.Module):
         n_heads: int = 8,
         strength: float = 1.0,
         most_subjects: int = 16,
+        hides_stimulus: bool = False,
+        rebuilds: bool = False,
     ) -> None:
         super().__init__()
         if len(n_channels) > most_subjects:
@@ -130,10 +137,14 @@ class InvariantEncoder(nn.Module):
             nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, most_subjects)) for _ in range(2)
         )
         self.strength = strength
+        if hides_stimulus and RETRIEVAL not in targets:
+            raise ConfigError(f"hides_stimulus: got no head {RETRIEVAL!r}, expected an image_side")
+        self.hides_stimulus = hides_stimulus
+        self.rebuild = nn.Linear(width, self.front_end.out_channels) if rebuilds else None
 
     def extra_repr(self) -> str:
         """Name what shapes alone do not tell."""
-        return f"strength={self.strength}"
+        return f"strength={self.strength}, hides_stimulus={self.hides_stimulus}"
 
     def split(self, groups: Sequence[SubjectBatch]) -> tuple[Tensor, Tensor]:
         """Return the common part and what is left, each ``(n_trials, n_tokens, width)``; they add up to the tokens."""
@@ -151,4 +162,11 @@ class InvariantEncoder(nn.Module):
             "told_specific": self.classifier(specific.mean(dim=1)),
             "subject": torch.tensor(subjects, device=latent.device),
         }
-        return EncoderOutput(self.heads(latent), latent, inner=inner)
+        if self.hides_stimulus:
+            hidden = reverse_gradient(specific.mean(dim=1), self.strength)
+            inner["told_stimulus"] = self.heads(hidden)[RETRIEVAL]
+        reconstruction = None
+        if self.rebuild is not None:
+            reconstruction = self.rebuild(common + specific).transpose(1, 2)
+            inner["whole"] = self.front_end.unmasked(groups)
+        return EncoderOutput(self.heads(latent), latent, reconstruction, inner)

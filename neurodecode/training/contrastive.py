@@ -11,6 +11,7 @@ from neurodecode.core.errors import ConfigError
 from neurodecode.encoders.brain.outputs import EncoderOutput
 from neurodecode.training.batches import Batch, draw_mix, mixed
 from neurodecode.training.gathering import gather_rows, gathered_sizes, world
+from neurodecode.training.inner_objectives import inner_part
 from neurodecode.training.objectives import HeadChoice, Objective, References, chosen_heads, side_by_side
 
 Side = Literal["brain", "image", "both", "none"]
@@ -170,6 +171,9 @@ class Contrastive(Objective):
         See :func:`pair_weights`.
     gather : bool
         Take the negatives of all processes.
+    part : str or None
+        A part of ``EncoderOutput.inner`` that is compared in place of the heads' predictions, side by side as they are:
+        such as what stands behind a reversed gradient, so that the encoder learns to hide the stimulus there.
     name, weight, start, stop
         See :class:`Objective`.
 
@@ -205,6 +209,7 @@ class Contrastive(Objective):
         weight: float = 1.0,
         start: float = 0.0,
         stop: float = 1.0,
+        part: str | None = None,
     ) -> None:
         super().__init__(name, weight, start, stop)
         if not isfinite(scale) or (temperature == "fixed" and scale <= 0):
@@ -216,6 +221,7 @@ class Contrastive(Objective):
         self.directions = directions
         self.duplicates: Duplicates = duplicates
         self.gather = gather
+        self.part = part
         trained = learnable and temperature in ("exp", "softplus")
         self.scale = nn.Parameter(torch.tensor(scale), requires_grad=trained)
 
@@ -235,6 +241,13 @@ class Contrastive(Objective):
         """Return the mean cross entropy; see :meth:`Objective.forward`."""
         names = chosen_heads(self.heads, output, references)
         brain, image = side_by_side(output.heads, names), side_by_side(references, names)
+        if self.part is not None:
+            brain = inner_part(output, self.part, self.name).flatten(1).float()
+            if brain.shape != image.shape:
+                raise ConfigError(
+                    f"objective {self.name!r}: got {self.part} of shape {tuple(brain.shape)}, expected that of the "
+                    f"targets {tuple(image.shape)}"
+                )
         sizes = gathered_sizes(brain) if self.gather else [len(brain)]
         require_several(self, sum(sizes))
         rank, count = world() if self.gather else (0, 1)

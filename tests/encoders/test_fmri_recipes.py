@@ -1,5 +1,6 @@
 """Published encoders of fMRI against the facts about them: shapes, gradients, what belongs to a subject."""
 
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 
@@ -12,7 +13,7 @@ from neurodecode.core.errors import ConfigError, MismatchError
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.encoders.brain.brain_encoder import BrainEncoder
 from neurodecode.encoders.brain.bridge_encoder import BridgeEncoder
-from neurodecode.encoders.brain.front_ends import SubjectLinear, SubjectProjection
+from neurodecode.encoders.brain.front_ends import FrontEnd, Identity, SubjectLinear, SubjectProjection
 from neurodecode.encoders.brain.heads import MLPHeads
 from neurodecode.encoders.brain.invariant_encoder import InvariantEncoder, reverse_gradient
 from neurodecode.encoders.brain.layouts import SensorLayout, SubjectSensors
@@ -387,6 +388,78 @@ def test_a_person_it_was_not_trained_with_is_decoded() -> None:
     layout = volumes(a=(4, 4, 4)).layouts["a"]
     encoder.front_end.welcome("new", layout)
     torch.testing.assert_close(encoder([SubjectBatch("new", group.signal)]).heads, encoder([group]).heads)
+
+
+def test_the_stimulus_is_hidden_from_what_is_left() -> None:
+    plain, turned = (invariant(strength=strength, hides_stimulus=True) for strength in (-1.0, 0.5))
+    groups = maps(a=64, b=64)
+    told = plain(groups).inner["told_stimulus"]
+    _, specific = plain.split(groups)
+    torch.testing.assert_close(told, plain.heads(specific.mean(dim=1))["retrieval"])
+    for encoder in (plain, turned):
+        encoder(groups).inner["told_stimulus"].square().sum().backward()
+    for (name, first), (_, second) in zip(plain.named_parameters(), turned.named_parameters(), strict=True):
+        if first.grad is None:
+            assert name.startswith(("discriminator.", "classifier."))
+            continue
+        # The projection learns to find the stimulus there, all before it to hide it.
+        factor = 1.0 if name.startswith("heads.") else -0.5
+        torch.testing.assert_close(second.grad, factor * first.grad)
+    with pytest.raises(ConfigError, match="hides_stimulus: got no head 'retrieval'"):
+        InvariantEncoder(
+            volumes(a=(4, 4, 4)), 1, {"image": 3},
+            partial(TokenTransformer, width=8, n_layers=1, n_heads=2, pooling="none"),
+            partial(VolumePatches, patch=2), n_heads=2, hides_stimulus=True,
+        )  # fmt: skip
+
+
+def test_what_was_masked_is_to_be_rebuilt() -> None:
+    encoder = invariant(rebuilds=True)
+    encoder.front_end.masking = 0.5
+    groups = maps(a=64, b=64)
+    encoder.train()
+    output = encoder(groups)
+    assert output.reconstruction is not None
+    assert output.reconstruction.shape == output.inner["whole"].shape == (6, 8, 8)
+    torch.testing.assert_close(output.inner["whole"], encoder.eval().front_end(groups))
+    assert n_parameters(encoder) == n_parameters(invariant()) + 8 * 8 + 8
+
+
+@pytest.mark.parametrize(
+    "front_end",
+    [
+        partial(Identity, masking=0.4),
+        partial(SubjectLinear, width=30, masking=0.4),
+        partial(SubjectProjection, width=30, masking=0.4),
+        partial(VoxelTokens, n_tokens=3, width=30, masking=0.4),
+        partial(PooledEmbedding, pooled=500, width=30, rank=2, dropout=0.0, masking=0.4),
+    ],
+)
+def test_masking_acts_in_training_alone(front_end: Callable[..., FrontEnd]) -> None:
+    torch.manual_seed(0)
+    built = front_end({"a": 500}, 1).eval()
+    groups = [SubjectBatch("a", torch.ones(2, 500, 1))]
+    torch.testing.assert_close(built(groups), built(groups))
+    seen = built.train().masked(groups[0].signal)
+    assert 0.3 < float((seen == 0).float().mean()) < 0.5
+    torch.testing.assert_close(seen[seen != 0], torch.full_like(seen[seen != 0], 1 / 0.6))
+    assert not torch.equal(built(groups), built.unmasked(groups))
+    with pytest.raises(ConfigError, match=r"masking: got 1\.5, expected a probability"):
+        Identity({"a": 5}, 1, masking=1.5)
+
+
+def test_times_are_shuffled_in_training_alone() -> None:
+    torch.manual_seed(0)
+    front_end = Identity({"a": 2}, 50, shuffled_times=0.5)
+    signal = torch.arange(50.0).expand(40, 2, 50).clone()
+    signal[:, 1] += 100
+    groups = [SubjectBatch("a", signal)]
+    torch.testing.assert_close(front_end.eval()(groups), signal)
+    shuffled = front_end.train()(groups)
+    torch.testing.assert_close(shuffled.sort(dim=2).values, signal)
+    # All channels of a window move together, and about half of the windows stay as they are.
+    torch.testing.assert_close(shuffled[:, 1] - shuffled[:, 0], torch.full((40, 50), 100.0))
+    assert 10 <= int((shuffled == signal).all(dim=2).all(dim=1).sum()) <= 30
 
 
 # -- wave --------------------------------------------------------------------------------------------------------
