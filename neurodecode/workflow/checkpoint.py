@@ -134,7 +134,7 @@ def require_fit(
         TargetSpace.from_dict(entry["space"]).require(bank.layers[name].space, what=f"checkpoint: target {name!r}")
 
 
-def decode_with(task: DecodeTask, *, fold: int) -> Decode:
+def decode_with(task: DecodeTask, *, fold: int, ranking: bool = True) -> Decode:
     """Give the function that decodes signals with one network.
 
     Parameters
@@ -143,6 +143,9 @@ def decode_with(task: DecodeTask, *, fold: int) -> Decode:
         Loaded from a checkpoint.
     fold : int
         The fold it may be used for.
+    ranking : bool
+        Whether candidates are ranked by the predictions; otherwise they are for a generator, which wants what regresses
+        the targets. See `DecodeTask.for_ranking`.
 
     Returns
     -------
@@ -150,12 +153,14 @@ def decode_with(task: DecodeTask, *, fold: int) -> Decode:
         Predictions in the spaces of the targets; a learned space of the network, in which no candidate lies before
         its own image side has mapped it there, is left out.
     """
+    layers = list(task.interface["targets"])
 
     def decode(
         wanted: int, subject: str, signals: NDArray[np.float32], sequences: Sequences | None = None, /
     ) -> dict[str, NDArray[np.float32]]:
         if wanted != fold:
             raise LeakageError(f"checkpoint: was trained on fold {fold}, expected one of fold {wanted}")
-        return task.decode(subject, signals, ranking=True, **in_sequences(sequences))
+        found = task.decode(subject, signals, ranking=ranking, **in_sequences(sequences))
+        return {name: found[name] for name in layers}
 
     return decode

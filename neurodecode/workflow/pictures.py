@@ -102,7 +102,7 @@ def draw_with_network(
     # Before anything is drawn, which takes long.
     drawer.require_unseen(stimuli)
     generator_layer(bank, drawer)
-    decode = decode_with(task, fold=fold)
+    decode = decode_with(task, fold=fold, ranking=False)
     pictures, counts = [], []
     for subject in wanted:
         items = fold_items(prepared, subject, fold=fold)
