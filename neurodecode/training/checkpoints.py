@@ -35,11 +35,17 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         If the file is missing, cut, or holds anything else.
     """
     if not Path(path).is_file():
-        raise DataError(f"{path}: no such checkpoint")
+        got = "got a folder, expected a checkpoint" if Path(path).is_dir() else "no such checkpoint"
+        raise DataError(f"{path}: {got}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if reason.startswith("Weights only load failed"):
+            # Torch goes on to recommend running what is in the file, which is never done here.
+            reason = "it holds something else than tensors and plain values"
+        elif isinstance(error, OSError):
+            reason = f"{error.strerror}; it may be cut"
         raise DataError(f"{path}: not readable as a whole checkpoint ({reason})") from error
     if not isinstance(checkpoint, dict):
         raise DataError(f"{path}: holds a {type(checkpoint).__name__}, expected a checkpoint")

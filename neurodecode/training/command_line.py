@@ -8,21 +8,47 @@ from typing import Any
 from unittest import mock
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, RichProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger
 
-from neurodecode.core.errors import ConfigError
+from neurodecode.core.errors import ConfigError, MismatchError, suggestion
 from neurodecode.core.progress import is_watched
 from neurodecode.training.checkpoints import read_checkpoint
 from neurodecode.training.config_options import compose_options
 from neurodecode.training.data_module import BrainDataModule
 from neurodecode.training.decode_task import DecodeTask
-from neurodecode.training.parse_errors import found_error, one_line
+from neurodecode.training.parse_errors import causes, found_error, one_line, weights_line
 from neurodecode.training.predictions import write_predictions
 from neurodecode.training.quiet import quiet_lightning
 from neurodecode.training.short_names import import_built_ins
+
+
+class SaveConfigOnceSound(SaveConfigCallback):
+    """Save the configuration when the run begins: a checkpoint that is refused before leaves the folder as it was."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Wait."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save."""
+        super().setup(trainer, pl_module, "fit")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save unless it was."""
+        super().setup(trainer, pl_module, "validate")
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save."""
+        super().setup(trainer, pl_module, "test")
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save."""
+        super().setup(trainer, pl_module, "predict")
+
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 SPECIAL_CHECKPOINTS = ("best", "last", "hpc", "registry")
@@ -43,6 +69,19 @@ class CommandLine(LightningCLI):
         parser.link_arguments("data.interface", "model.init_args.interface", apply_on="instantiate")
         parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
 
+    def before_instantiate_classes(self) -> None:
+        """Refuse what cannot be meant before anything is built or written."""
+        checkpoint = self._get(self.config, "ckpt_path")
+        if checkpoint is not None and str(checkpoint) not in SPECIAL_CHECKPOINTS:
+            if not str(checkpoint):
+                raise ConfigError("--ckpt_path: got an empty text, expected a checkpoint")
+            read_checkpoint(checkpoint)
+        trainer = self._get(self.config, "trainer")
+        for key in ("max_epochs", "max_steps"):
+            if self.subcommand == "fit" and trainer.get(key) == 0:
+                raise ConfigError(f"--trainer.{key}: got 0, expected at least 1: nothing would be trained or written")
+        require_accelerator(trainer.get("accelerator"))
+
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration as it was given: a checkpoint that does not fit it is refused, not obeyed."""
 
@@ -58,7 +97,8 @@ class CommandLine(LightningCLI):
             kwargs["logger"] = CSVLogger(save_dir=root, name=name, version="")
         if settings.get("precision") is None and torch.cuda.is_available() and torch.cuda.is_bf16_supported():
             kwargs["precision"] = "bf16-mixed"
-        callbacks = list(settings.get("callbacks") or [])
+        given = settings.get("callbacks") or []
+        callbacks = [given] if isinstance(given, Callback) else list(given)
         bars = [callback for callback in callbacks if isinstance(callback, ProgressBar)]
         shown = settings.get("enable_progress_bar") is not False and (self.watched or bool(bars))
         if not shown:
@@ -72,11 +112,18 @@ class CommandLine(LightningCLI):
             kwargs["use_distributed_sampler"] = not isinstance(self.datamodule, BrainDataModule)
         return super().instantiate_trainer(**kwargs)
 
+    def before_test(self) -> None:
+        """Ask for a checkpoint where there is no use in going on without one."""
+        if isinstance(self.datamodule, BrainDataModule) and self._get(self.config, "ckpt_path") is None:
+            raise ConfigError("--ckpt_path: got none, expected a checkpoint: nothing was fitted for this evaluation")
+
+    before_validate = before_predict = before_test
+
     def after_fit(self) -> None:
         """Say where the result is."""
         callback = self.trainer.checkpoint_callback
         if self.trainer.is_global_zero and isinstance(callback, ModelCheckpoint):
-            best = callback.best_model_path or callback.last_model_path
+            best = callback.best_model_path or callback.last_model_path or "none was written"
             reached = callback.best_model_score
             print(f"Checkpoint: {best}" + ("" if reached is None else f" ({callback.monitor} {reached:.4f})"))
 
@@ -123,9 +170,6 @@ def run(subcommand: str, arguments: Sequence[str]) -> CommandLine | None:
         raise ConfigError(f"command: got {subcommand!r}, expected one of {', '.join(SUBCOMMANDS)}")
     import_built_ins()
     words = [subcommand, *arguments]
-    checkpoint = checkpoint_named(words)
-    if checkpoint is not None and checkpoint not in SPECIAL_CHECKPOINTS:
-        read_checkpoint(checkpoint)
     composed = compose_options(words)
     watched = is_watched()
     interrupted: list[bool] = []
@@ -146,6 +190,15 @@ def run(subcommand: str, arguments: Sequence[str]) -> CommandLine | None:
         own = found_error(error)
         if own is not None and own is not error:
             raise own from error
+        refused = next((cause for cause in causes(error) if isinstance(cause, MisconfigurationException)), None)
+        if refused is not None:
+            raise ConfigError(f"{subcommand}: {refused}") from error
+        if own is None and isinstance(error, ValueError) and "ckpt_path" in str(error):
+            raise ConfigError(f"--ckpt_path: {error}") from error
+        if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
+            raise ConfigError("batch_size: got a batch of one row, whose batch norm has no spread; raise it") from error
+        if isinstance(error, RuntimeError) and "loading state_dict" in str(error):
+            raise MismatchError(f"checkpoint: {weights_line(str(error))}") from error
         raise
 
 
@@ -166,6 +219,7 @@ def _run(words: list[str], *, watched: bool, interrupted: list[bool]) -> Command
         subclass_mode_data=True,
         seed_everything_default=0,
         auto_configure_optimizers=False,
+        save_config_callback=SaveConfigOnceSound,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={
             **strict,
@@ -175,23 +229,26 @@ def _run(words: list[str], *, watched: bool, interrupted: list[bool]) -> Command
     )
 
 
-def checkpoint_named(words: Sequence[str]) -> str | None:
-    """Return the checkpoint that the options name, if they name one.
+def require_accelerator(wanted: object) -> None:
+    """Refuse an accelerator that this machine has not.
+
+    Raises
+    ------
+    ConfigError
+        Naming those it has.
 
     Examples
     --------
-    >>> checkpoint_named(["fit", "--ckpt_path", "last"])
-    'last'
+    >>> require_accelerator("cpu")
     """
-    for position, word in enumerate(words):
-        option, has_value, value = word.partition("=")
-        if option != "--ckpt_path":
-            continue
-        name = value if has_value else (words[position + 1] if position + 1 < len(words) else "")
-        if name in ("", "null", "None"):
-            return None
-        return name
-    return None
+    if not isinstance(wanted, str) or wanted == "auto":
+        return
+    known = AcceleratorRegistry.available_accelerators()
+    has = [name for name in known if AcceleratorRegistry[name]["accelerator"].is_available()]
+    has += ["gpu"] if {"cuda", "mps"} & set(has) else []
+    if wanted not in has:
+        found = f"auto or what this machine has: {', '.join(has)}"
+        raise ConfigError(f"--trainer.accelerator: got {wanted!r}, expected {found}{suggestion(wanted, has)}")
 
 
 def _as_it_is(card: Any) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodecode.core.errors import ConfigError, suggestion
+from neurodecode.training.config_checks import check_names
 from neurodecode.training.config_files import find_config, read_config, to_yaml
 from neurodecode.training.configuration import compose, give_way
 
@@ -40,7 +41,8 @@ def split_configs(words: Sequence[str]) -> tuple[list[str], list[str]]:
     rest = iter(words)
     for word in rest:
         option, has_value, value = word.partition("=")
-        if option not in CONFIG:
+        # The parser takes the beginning of an option for the option.
+        if option not in CONFIG and not (len(option) > 3 and CONFIG[0].startswith(option)):
             others.append(word)
             continue
         name = value if has_value else next(rest, "")
@@ -66,17 +68,19 @@ def compose_options(words: Sequence[str]) -> list[str]:
     Raises
     ------
     ConfigError
-        If a file cannot be found or read, has an unknown entry at its top, or is a recipe that fit cannot fit.
+        If a file cannot be found or read, has an unknown entry, or is a recipe that fit cannot fit.
     """
     names, (command, *others) = split_configs(words)
     if not names:
         return [command, *others]
-    configs = []
+    sources = []
     for name in names:
         path = find_config(name)
-        configs.append(read_config(path, what="--config"))
-        _check_top(path, configs[-1])
-    return [command, f"--config={to_yaml(give_way(compose(configs), others))}", *others]
+        sources.append((path, read_config(path, what="--config")))
+        _check_top(*sources[-1])
+    composed = give_way(compose(values for _, values in sources), others)
+    check_names(composed, sources, others)
+    return [command, f"--config={to_yaml(composed)}", *others]
 
 
 def _check_top(path: Path, values: Mapping[str, Any]) -> None:

@@ -140,7 +140,7 @@ def give_way(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
             value = parse_yaml(text)
         except (yaml.YAMLError, ConfigError, ValueError, TypeError):
             continue  # the parser says what is wrong with it
-        *parents, last = option.removeprefix("--").split(".")
+        *parents, last = option.removeprefix("--").removesuffix(".class_path").split(".")
         node: Any = result
         for part in parents:
             node = _arguments_with(node, part).get(part)

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from neurodecode.core.errors import ConfigError, DataError
+from neurodecode.core.errors import ConfigError, DataError, suggestion
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.split import Part
 from neurodecode.core.targets import Targets
@@ -135,9 +135,8 @@ class BrainDataModule(LightningDataModule):
         self.subjects = list(self.study.subjects if subjects is None else subjects)
         unknown = [subject for subject in self.subjects if subject not in self.study.subjects]
         if unknown or not self.subjects:
-            raise ConfigError(
-                f"subjects: got {unknown[0] if unknown else 'none'}, expected some of {', '.join(self.study.subjects)}"
-            )
+            got, known = unknown[0] if unknown else "none", self.study.subjects
+            raise ConfigError(f"subjects: got {got}, expected some of {', '.join(known)}{suggestion(got, known)}")
         self.average_training: Averaging = average_training
         self.average_evaluation: Averaging = average_evaluation
         self.batch_size = batch_size

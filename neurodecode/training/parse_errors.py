@@ -8,8 +8,13 @@ from collections.abc import Iterator, Sequence
 from lightning.pytorch import Trainer
 
 from neurodecode.core.errors import NeurodecodeError, suggestion
+from neurodecode.training.config_checks import classes_by_name
 from neurodecode.training.config_options import ROOTS, split_configs
-from neurodecode.training.short_names import MODULES
+
+#: What a value of one of several types should have been, and what it was, some lines below.
+TYPE_AND_VALUE = re.compile(
+    r"- Expected an? <class '(\w+)'>(?:\n\s*- Expected[^\n]*)*\n\s*Given value type: [^\n]*\n\s*Given value: ([^\n]+)"
+)
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -68,16 +73,49 @@ def one_line(error: BaseException, words: Sequence[str]) -> str:
         known = _options_of(text)
         near = suggestion(unknown[1], known) or (f"; expected some of {', '.join(known)}" if known else "")
         return f"{option}: unknown option {unknown[1]!r}{near}"
-    if missing := re.search(r"arguments are required: ([\w., ]+)", text):
-        names = ", ".join(f"{option}.{name.strip()}" for name in missing[1].split(","))
+    if missing := re.search(r"arguments are required: ([\w.]+(?:, [\w.]+)*)", text):
+        names = ", ".join(f"{option}.{name.strip(' .')}" for name in missing[1].split(","))
         return f"missing {names}; give a configuration file with --config, such as one of the recipes"
+    if wrong := re.search(r"Expected an? <class '(\w+)'>\. Got value: (.+)", text):
+        return f"{option}: got {wrong[2].partition('. Got value: ')[0].strip()!r}, expected {_kind(wrong[1])}"
+    if (wrong := TYPE_AND_VALUE.search(text)) and wrong[1] != "NoneType":
+        return f"{option}: got {wrong[2].partition('. Got value: ')[0].strip()!r}, expected {_kind(wrong[1])}"
     if unknown := re.search(r"(?:dot import path string: |class_path ')([\w.]+)", _tail(text)):
         name = unknown[1].strip(".")
-        return f"{option}: got {name!r}, which is no class{suggestion(name, class_names())}; give its import path"
-    if wrong := re.search(r"Expected an? <class '(\w+)'>\. Got value: (.+)", text):
-        kind = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
-        return f"{option}: got {wrong[2].strip()!r}, expected {kind.get(wrong[1], wrong[1])}"
+        near = suggestion(name, classes_by_name()) or "; give its import path"
+        return f"{option}: got {name!r}, which is no class{near}"
     return f"{option}: {_last(text)}"
+
+
+def weights_line(text: str) -> str:
+    r"""Say which weights of a checkpoint do not fit, in one line.
+
+    Parameters
+    ----------
+    text : str
+        What torch says, over several lines.
+
+    Examples
+    --------
+    >>> weights_line('Error(s) in loading state_dict for X:\n\tMissing key(s) in state_dict: "a.scale", "b". ')
+    'has no a.scale and 1 more, expected all weights of the task built here, objectives included'
+    """
+    expected = "expected all weights of the task built here, objectives included"
+    for begin, verb in (("Missing key", "has no"), ("Unexpected key", "has")):
+        if found := re.search(begin + r'\(s\) in state_dict: ("[^\n]*")', text):
+            names = re.findall(r'"([^"]+)"', found[1])
+            more = f" and {len(names) - 1} more" if names[1:] else ""
+            only = "" if verb == "has no" else ", which the task built here has not"
+            return f"{verb} {names[0]}{more}{only or ', ' + expected}"
+    return _last(text.partition(":")[2])
+
+
+def _kind(name: str) -> str:
+    kinds = {
+        "int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "list": "a list",
+        "dict": "a mapping",
+    }  # fmt: skip
+    return kinds.get(name, name)
 
 
 def _nearest(option: str) -> str:
@@ -87,22 +125,6 @@ def _nearest(option: str) -> str:
         word = rest.partition(".")[0]
         return suggestion(f"--trainer.{word}", [f"--trainer.{name}" for name in inspect.signature(Trainer).parameters])
     return suggestion(f"--{root}", [f"--{name}" for name in (*ROOTS, "config", "print_config") if name != root])
-
-
-def class_names() -> list[str]:
-    """List the short names of the built-in classes.
-
-    Examples
-    --------
-    >>> "ProjectionMLP" in class_names()
-    True
-    """
-    return [
-        name
-        for path in MODULES
-        for name, kind in vars(importlib.import_module(path)).items()
-        if inspect.isclass(kind) and kind.__module__ == path
-    ]
 
 
 def _options_of(text: str) -> list[str]:

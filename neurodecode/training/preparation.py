@@ -207,9 +207,12 @@ def require_same_interface(saved: Mapping[str, Any], found: Mapping[str, Any], *
     """
     for subject, there, here in _pairs(saved, found, "subjects", what):
         if there["layout"] != here["layout"] or there["n_channels"] != here["n_channels"]:
+            names = [list(side.get("channels", [])) for side in (there, here)]
+            other = next((pair for pair in zip(*names, strict=False) if pair[0] != pair[1]), None)
+            telling = f": {other[0]} there stands where {other[1]} stands in the data" if other else ""
             raise MismatchError(
                 f"{what}: {subject} has {there['n_channels']} channels of layout {there['layout']} there, "
-                f"but {here['n_channels']} of layout {here['layout']} in the data"
+                f"but {here['n_channels']} of layout {here['layout']} in the data{telling}"
             )
         if "sensors" in there and "sensors" in here:
             if not SensorLayout.from_plain(there["sensors"]).agrees(SensorLayout.from_plain(here["sensors"])):
@@ -231,6 +234,9 @@ def require_same_interface(saved: Mapping[str, Any], found: Mapping[str, Any], *
                     f"{what}: target {target!r} has {key} {there.get(key, default)} there, "
                     f"but {here.get(key, default)} in the data"
                 )
+    first, second = saved.get("transforms"), found.get("transforms")
+    if first is not None and second is not None and first != second:
+        raise MismatchError(f"{what}: was trained with the transforms {first}, but the data has {second}")
     then, now = (list(side.get("session_scaling", ["none", 0.0])) for side in (saved, found))
     if then != now:
         raise MismatchError(f"{what}: session scaling {then[0]} (clamp {then[1]:g}) there, but {now[0]} here")

@@ -184,7 +184,7 @@ class Task(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another network; then let the task compare its own record.
+        """Let the task compare its own record, such as the data, with the checkpoint's; refuse another network.
 
         Raises
         ------
@@ -202,9 +202,12 @@ class Task(LightningModule):
                 f"ckpt_path: got a checkpoint with the networks {', '.join(sorted(saved['networks']))}, "
                 f"expected {', '.join(sorted(networks))}"
             )
-        for role, network in networks.items():
-            require_same_network(saved["networks"][role], network, what="checkpoint", role=role)
+        # Of other data the network is another one, too: the data says more about why.
         self.take_record(saved["record"], what="checkpoint")
+        then = checkpoint.get("hyper_parameters", {})
+        for role, network in networks.items():
+            configs = then.get(role), self.hparams.get(role)
+            require_same_network(saved["networks"][role], network, what="checkpoint", role=role, configs=configs)
 
     # -- training ---------------------------------------------------------------------------------------------
 
