@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neurodecode.cli import retrieve
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.feature_table import FeatureTable
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.recording import Block, Recording
+from neurodecode.core.results import Results
 from neurodecode.core.sensors import Sensors
 from neurodecode.core.split import Split
 from neurodecode.core.split_rules import split_by_rule
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Study, StudyInfo
-from neurodecode.core.targets import Targets
 from neurodecode.datasets.speech_passages import check_words, find_passages
 from neurodecode.datasets.speech_words import WordRule, word_info, word_stimuli, word_windows
 from neurodecode.encoders.stimulus.feature_tables import FeatureTableEncoder
@@ -90,12 +91,17 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedStudy:
 
 
 @pytest.fixture(scope="module")
-def bank(prepared: PreparedStudy, tmp_path_factory: pytest.TempPathFactory) -> TargetBank:
+def targets(prepared: PreparedStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = prepared.stimuli.names
     table = FeatureTable("made up", tuple(names), np.stack([vector_of(name) for name in names]))
     folder: Path = tmp_path_factory.mktemp("targets")
-    found: dict[str, Targets] = extract_targets(names, str, FeatureTableEncoder({"word": table}), folder)
-    return TargetBank(found)
+    extract_targets(names, str, FeatureTableEncoder({"word": table}), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bank(targets: Path) -> TargetBank:
+    return TargetBank.open(targets)
 
 
 def listener(fold: int, subject: str, signals: np.ndarray, sequences: Sequences | None = None, /) -> dict[str, Any]:
@@ -162,3 +168,18 @@ def test_balanced_shares() -> None:
     shares = pd.Series(right).groupby(pd.Series(words)).mean().mean()
     assert value["half", "balanced_top1"].value == pytest.approx(shares)
     assert all(0 <= s.low <= s.high <= 1 for s in value.values() if s.metric.startswith("balanced"))
+
+
+def test_retrieve_says_what_was_ranked(
+    prepared: PreparedStudy, targets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    retrieve.run(prepared.folder, targets, output=tmp_path / "out", seed=0)
+    said = capsys.readouterr().out
+    assert "tale: word given brain" in said
+    assert "balanced top-5" in said
+    results = Results.from_json(tmp_path / "out" / "results.json")
+    assert {"ridge", "fused"} <= {score.model for score in results.scores}
+    assert any("overlap" in record.reason for record in results.absent if record.model == "encoding")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "balanced top-5" in page.lower()
+    assert "image given brain" not in page
