@@ -47,14 +47,12 @@ def run(
     output : Path, optional
         Folder of the result; by default outputs/benchmark/, the study's and the recipe's name.
     """
-    from contextlib import ExitStack
-    from importlib.resources import as_file, files
-
     from rich.console import Console
     from rich.table import Table
 
     from neurodecode.cli.retrieve import chosen_subjects
     from neurodecode.core.prepared import PreparedStudy
+    from neurodecode.training.config_files import find_config, shipped_folder
     from neurodecode.workflow.benchmark import TABLE, Benchmark, run_benchmark
     from neurodecode.workflow.records import asked_of
 
@@ -62,17 +60,15 @@ def run(
     places = _layers(targets, layers)
     wanted = chosen_subjects(prepared.subjects, subjects)
     console = Console()
-    with ExitStack() as stack:
-        shipped = stack.enter_context(as_file(files("neurodecode.configs")))
-        configs = [_config(recipe, shipped / "recipe", "recipe")]
-        name = configs[0].stem
-        if size is not None:
-            own = shipped / "size" / size / configs[0].name
-            configs.append(own if own.is_file() else _config(size, shipped / "size", "size"))
-            name += f"-{configs[1].stem if own != configs[1] else size}"
-        plan = Benchmark(name, tuple(configs), setting, tuple(seeds or (0, 1, 2)), tuple(wanted), linear)
-        folder = Path("outputs/benchmark") / prepared.name / name if output is None else output
-        table = run_benchmark(plan, prepared, places, folder, progress=lambda text: console.print(f"Benchmark: {text}"))
+    configs = [find_config(recipe, "recipe", what="--recipe")]
+    name = configs[0].stem
+    if size is not None:
+        own = shipped_folder("size") / size / configs[0].name
+        configs.append(own if own.is_file() else find_config(size, "size", what="--size"))
+        name += f"-{configs[1].stem if own != configs[1] else size}"
+    plan = Benchmark(name, tuple(configs), setting, tuple(seeds or (0, 1, 2)), tuple(wanted), linear)
+    folder = Path("outputs/benchmark") / prepared.name / name if output is None else output
+    table = run_benchmark(plan, prepared, places, folder, progress=lambda text: console.print(f"Benchmark: {text}"))
     simulated = " - SIMULATED DATA" if prepared.simulated else ""
     shown = Table(
         title=f"{name} on {prepared.name}: {asked_of(prepared.info)} given brain{simulated}", title_justify="left"
@@ -112,18 +108,3 @@ def _layers(folder: Path, wanted: list[str] | None) -> dict[str, Path]:
     if unknown or wanted == []:
         raise ConfigError(f"--layers: got {unknown[0] if unknown else 'none'}, expected some of {', '.join(known)}")
     return {name: known[name] for name in wanted or known}
-
-
-def _config(name: str, folder: Path, what: str) -> Path:
-    """Find a shipped YAML file by its name, or one of the user's by its path."""
-    from neurodecode.core.errors import suggestion
-
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file():
-            raise ConfigError(f"--{what}: {path} is not a file")
-        return path
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if name not in known:
-        raise ConfigError(f"--{what}: got {name!r}, expected one of {', '.join(known)}{suggestion(name, known)}")
-    return folder / f"{name}.yaml"

@@ -113,7 +113,7 @@ def test_bad_plans(capsys: pytest.CaptureFixture[str], small_study: PreparedStud
     assert main(["benchmark", "ridgestart", str(small_study.folder), str(targets_folder)]) == 2
     assert "--recipe: got 'ridgestart', expected one of" in capsys.readouterr().err
     assert main(["benchmark", "missing.yaml", str(small_study.folder), str(targets_folder)]) == 2
-    assert "missing.yaml is not a file" in capsys.readouterr().err
+    assert "--recipe: no such file missing.yaml" in capsys.readouterr().err
     assert main(["benchmark", "ubp", str(small_study.folder), str(targets_folder), "--layers", "[lost]"]) == 2
     assert "--layers: got lost, expected some of" in capsys.readouterr().err
     assert main(["benchmark", "ubp", str(small_study.folder), str(targets_folder), "--size", "smal"]) == 2
