@@ -24,7 +24,8 @@ from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.training.batches import Batch
 from neurodecode.training.config_files import read_config
 from neurodecode.training.configuration import compose
-from neurodecode.training.recipes import Card, Size, layouts_for, n_parameters, read_card, recipe_files
+from neurodecode.training.recipe_cards import Card, Size, read_card, recipe_files
+from neurodecode.training.recipes import layouts_for, n_parameters
 from neurodecode.training.short_names import import_built_ins
 from neurodecode.training.task import Task
 

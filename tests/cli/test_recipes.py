@@ -7,6 +7,7 @@ import pytest
 
 from neurodecode.cli.main import EXIT_USER_ERROR, main
 from neurodecode.training import recipes
+from neurodecode.training.recipe_cards import recipe_files
 
 FIELDS = {"name", "source", "parameters", "expected_parameters", "subject_parameters", "published"}
 
@@ -35,7 +36,7 @@ def test_another_count_than_the_reference_is_shown_and_fails(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     changed = tmp_path / "ubp.yaml"
-    source = recipes.recipe_files()["ubp"].read_text()
+    source = recipe_files()["ubp"].read_text()
     changed.write_text(source.replace("backbone: {class_path: ProjectionMLP, init_args: {width: 1024",
                                       "backbone: {class_path: ProjectionMLP, init_args: {width: 1000"))  # fmt: skip
     monkeypatch.setattr(recipes, "recipe_files", lambda: {"ubp": changed})

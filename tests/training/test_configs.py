@@ -13,7 +13,8 @@ from neurodecode.core.errors import ConfigError
 from neurodecode.training.command_line import run
 from neurodecode.training.config_files import read_config, shipped_folder
 from neurodecode.training.configuration import compose, same_class
-from neurodecode.training.recipes import check_recipes, count_recipe, read_card, recipe_files
+from neurodecode.training.recipe_cards import read_card, recipe_files
+from neurodecode.training.recipes import check_recipes, count_recipe
 
 CONFIGS = shipped_folder("")
 OURS = ["linear", "projection_mlp", "residual_mlp", "ridge_start", "temporal_spatial"]
