@@ -178,7 +178,7 @@ class DecodeTask(PreparedTask):
             ``embeddings``: array ``(n_trials, *space.shape)`` for every target, and ``retrieval`` in the learned
             space where there is one; ``subject``, ``candidate``, ``repetitions``, ``item``: one entry a row.
         """
-        output = self(batch.groups)
+        output = self.for_generator(self(batch.groups))
         return {
             "embeddings": self._restored(output),
             "subject": batch.subjects,
@@ -243,6 +243,10 @@ class DecodeTask(PreparedTask):
         split = getattr(self.image_side, "split", None)
         heads = {name: output.heads[name] for name in self.target_sizes}
         return replace(output, heads=heads if split is None else split(output.heads[RETRIEVAL]))
+
+    def for_generator(self, output: EncoderOutput) -> EncoderOutput:
+        """Put what a prior draws in the place of the heads that it reads; without one, change nothing."""
+        return replace(output, heads={**output.heads, **self.objectives.for_generator(output)})
 
     def _restored(self, output: EncoderOutput) -> dict[str, NDArray[np.float32]]:
         preparation = self._found_preparation()
@@ -319,7 +323,7 @@ class DecodeTask(PreparedTask):
                 torch.from_numpy(places[rows]).to(self.device),
             )
             output = self([group])
-            parts.append(self._restored(self.for_ranking(output) if ranking else output))
+            parts.append(self._restored(self.for_ranking(output) if ranking else self.for_generator(output)))
         order = np.argsort(np.concatenate(batches), kind="stable")
         return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 

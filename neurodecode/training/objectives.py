@@ -56,6 +56,10 @@ class Objective(nn.Module):
         """Return the batch that the encoder is to see; only objectives that act before it change anything."""
         return batch
 
+    def for_generator(self, output: EncoderOutput) -> dict[str, Tensor]:
+        """Return heads that a generator is to be given in place of the encoder's own; none but of a prior."""
+        return {}
+
     def forward(self, output: EncoderOutput, references: References, batch: Batch, progress: float) -> Tensor:
         """Return the unweighted loss.
 
@@ -121,6 +125,10 @@ class ObjectiveSum(nn.Module):
 
     def _terms(self) -> list[Objective]:
         return [term for term in self.objectives if isinstance(term, Objective)]
+
+    def for_generator(self, output: EncoderOutput) -> dict[str, Tensor]:
+        """Return the heads that a generator is to be given in place of the encoder's own."""
+        return {name: head for term in self._terms() for name, head in term.for_generator(output).items()}
 
     def before_encoder(self, batch: Batch, progress: float) -> Batch:
         """Let the active objectives act on the batch."""

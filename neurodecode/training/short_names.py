@@ -31,6 +31,7 @@ MODULES = (
     "neurodecode.training.inner_objectives",
     "neurodecode.training.pretrain_data",
     "neurodecode.training.pretrain_task",
+    "neurodecode.training.prior",
     "neurodecode.training.regression",
     "neurodecode.training.sigmoid_pairs",
 )
