@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ class Sequences:
     position: NDArray[np.int64]
 
 
-def in_sequences(sequences: Sequences | None) -> dict[str, NDArray[np.int64]]:
+def in_sequences(sequences: Sequences | None) -> dict[str, Any]:
     """Give the arguments of `DecodeTask.decode`.
 
     Examples

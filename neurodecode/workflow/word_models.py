@@ -81,7 +81,7 @@ def sequences_of(windows: pd.DataFrame) -> Sequences:
     keys = ["session", "run", SENTENCE]
     number = table.groupby(keys, sort=False).ngroup()
     position = table.groupby(keys)["onset"].rank(method="first").astype(int) - 1
-    return Sequences(number.to_numpy(dtype=np.int64), position.to_numpy(dtype=np.int64))
+    return Sequences(*(np.asarray(values, dtype=np.int64) for values in (number, position)))
 
 
 @dataclass(frozen=True)
