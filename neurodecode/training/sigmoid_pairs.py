@@ -9,9 +9,9 @@ from torch.nn import functional
 from neurodecode.core.errors import ConfigError
 from neurodecode.encoders.brain.outputs import EncoderOutput
 from neurodecode.training.batches import Batch
-from neurodecode.training.contrastive import require_several
 from neurodecode.training.gathering import gather_rows, gathered_sizes, world
 from neurodecode.training.objectives import HeadChoice, Objective, References, chosen_heads, side_by_side
+from neurodecode.training.pairs import require_several
 
 
 def same_stimulus(image: Tensor, everyone: Tensor, threshold: float) -> Tensor:

@@ -12,8 +12,9 @@ from neurodecode.core.errors import ConfigError, DataError, MismatchError
 from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.encoders.brain.outputs import EncoderOutput
 from neurodecode.training.batches import Batch, Mix, draw_mix, mixed
-from neurodecode.training.contrastive import Contrastive, MixCo, SoftContrastive, pair_weights
+from neurodecode.training.contrastive import Contrastive, MixCo, SoftContrastive
 from neurodecode.training.objectives import Objective, ObjectiveSum
+from neurodecode.training.pairs import pair_weights
 from neurodecode.training.presets import PRESETS, preset
 from neurodecode.training.regression import Regression
 
@@ -341,3 +342,21 @@ def test_heads_that_do_not_fit_are_mismatches(pair: tuple[Tensor, Tensor]) -> No
         Regression()(EncoderOutput({"x": brain[:, :3]}, brain), batch.targets, batch, 0.0)
     with pytest.raises(DataError, match="targets of 'x'"):
         make_batch(list("pqrstu"), {"x": image[:3]})
+
+
+def test_a_part_of_the_encoder_takes_the_place_of_the_head() -> None:
+    generator = torch.Generator().manual_seed(0)
+    head, part, target = torch.randn(3, 6, 5, generator=generator)
+    batch = Batch(
+        [SubjectBatch("a", torch.zeros(6, 1, 1))], {"x": target}, list("pqrstu"), torch.arange(6), torch.ones(6),
+        torch.arange(6),
+    )  # fmt: skip
+    told = EncoderOutput({"x": head}, head, inner={"told": part})
+    found = Contrastive(part="told")(told, batch.targets, batch, 0.0)
+    expected = Contrastive()(EncoderOutput({"x": part}, part), batch.targets, batch, 0.0)
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(ConfigError, match="got the part 'other', expected one the encoder gives"):
+        Contrastive(part="other")(told, batch.targets, batch, 0.0)
+    told.inner["told"] = part[:, :4]
+    with pytest.raises(ConfigError, match=r"got told of shape \(6, 4\), expected the targets' \(6, 5\)"):
+        Contrastive(part="told")(told, batch.targets, batch, 0.0)
