@@ -25,8 +25,9 @@ Option = tuple[float, bool, str]
 OWN_FOLDS = 4
 #: The most complete rule first: it is taken unless another is clearly better.
 RULES: tuple[str, ...] = ("likelihood", "noise_likelihood", "correlation")
-#: With fewer stimuli than this there is no modelling of what the group leaves.
-LEAST_FOR_REST = 40
+#: With fewer stimuli the group is only scaled, for there is nothing to choose a map over channels by; or what the
+#: aligned group leaves is not modelled.
+LEAST_FOR_MAP, LEAST_FOR_REST = 20, 40
 #: Penalties of the map over channels, in units of the mean power of the group's channels; infinite: only scaled.
 PENALTIES: tuple[float, ...] = (np.inf, 10.0, 1.0, 0.1, 0.01)
 #: How much of the group a new person takes: as it is, aligned, or as the mean of a prior.
@@ -168,10 +169,14 @@ def grid_of(strategy: str, n_stimuli: int) -> list[tuple[float, bool]]:
 
     Examples
     --------
-    >>> grid_of("group_prior", 10) == grid_of("ridge", 10)
-    True
+    >>> grid_of("group_prior", 10), grid_of("group_prior", 30) == grid_of("ridge", 30)
+    ([(inf, False)], True)
     """
-    return [(penalty, rest) for penalty, rest in GRIDS[strategy] if not rest or n_stimuli >= LEAST_FOR_REST]
+    return [
+        (penalty, rest)
+        for penalty, rest in GRIDS[strategy]
+        if (np.isinf(penalty) or n_stimuli >= LEAST_FOR_MAP) and (not rest or n_stimuli >= LEAST_FOR_REST)
+    ]
 
 
 def pooled_cross_entropy(asked: Sequence[tuple[Floats, Indices]]) -> Floats:

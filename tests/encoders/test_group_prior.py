@@ -5,12 +5,18 @@ import pytest
 
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.encoders.linear.bank import rows_of, take_rows
-from neurodecode.encoders.linear.group import fit_group, unwhitened
+from neurodecode.encoders.linear.group import fit_group, member_means, unwhitened
 from neurodecode.encoders.linear.group_alignment import alignment
-from neurodecode.encoders.linear.group_prior import GRIDS, fit_group_model
+from neurodecode.encoders.linear.group_prior import (
+    GRIDS,
+    LEAST_FOR_REST,
+    fit_group_model,
+    grid_of,
+    simplest_within_error,
+)
 from neurodecode.encoders.linear.noise import UNREPEATED, fit_whitener, noise_kind_of
 from neurodecode.encoders.linear.selection import mean_reciprocal_rank, truth_index
-from neurodecode.encoders.linear.trials import TrialSet
+from neurodecode.encoders.linear.trials import TrialSet, join
 
 N_TRAIN, N_TEST, N_DIMS, SHAPE = 90, 30, 6, (6, 5)
 NAMES = [f"s{number:03d}" for number in range(N_TRAIN + N_TEST)]
@@ -104,3 +110,32 @@ def test_noise_without_repetitions() -> None:
 def test_unknown_strategy(group: object) -> None:
     with pytest.raises(ConfigError, match="strategy: got 'magic', expected one of group, ridge, group_prior"):
         fit_group_model(person(3, np.array(NAMES[:30])), group, BANK, NAMES, strategy="magic", seed=0)  # type: ignore[arg-type]
+
+
+def test_members_one_at_a_time() -> None:
+    members = [person(seed, np.array(NAMES[:N_TRAIN])) for seed in range(20, 26)]
+    whole = join(members)
+    found = member_means(iter(members), seed=0, noise_rows=200)
+    single = found.select(found.repetitions == 1)
+    # Fewer rows than all members have, the same means, and some rows to tell the noise by.
+    assert 60 < len(single) < 300
+    assert len(found) < len(whole)
+    together, all_rows = found.averaged(), whole.averaged()
+    assert together.stimulus.tolist() == all_rows.stimulus.tolist()
+    assert together.repetitions.tolist() == all_rows.repetitions.tolist()
+    assert np.allclose(together.signals, all_rows.signals, atol=1e-4)
+    one, other = (fit_group(rows, BANK, NAMES, seed=0).of(TEST).ravel() for rows in (found, whole))
+    assert np.corrcoef(one, other)[0, 1] > 0.95
+    with pytest.raises(DataError, match="got no member"):
+        member_means([], seed=0)
+
+
+def test_noisy_losses_do_not_choose() -> None:
+    generator = np.random.default_rng(0)
+    options = [(penalty, False, "likelihood") for penalty in (np.inf, 10.0, 1.0)]
+    noisy = {option: generator.normal(1.0, 0.5, 12) for option in options}
+    assert simplest_within_error(noisy) == options[0]
+    noisy[options[2]] = noisy[options[0]] - 0.5 + 0.1 * generator.standard_normal(12)
+    assert simplest_within_error(noisy) == options[2]
+    assert not any(rest for _, rest in grid_of("group_prior", LEAST_FOR_REST - 1))
+    assert len(grid_of("group_prior", LEAST_FOR_REST)) == len(GRIDS["group_prior"])

@@ -1,203 +1,36 @@
-"""Adapting to a new subject: what is trained, what is looked at, and whether it helps where something is shared."""
+"""Adapting to a new subject: what is looked at, whether it helps where something is shared, and what is refused."""
+
+# Fixtures are imported by name.
+# ruff: noqa: F401, F811
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from neurodecode.cli.main import main
-from neurodecode.core.array_store import ArrayStore
+from neurodecode.core import prepared as prepared_module
 from neurodecode.core.budget import parse_budget
 from neurodecode.core.errors import ConfigError, DataError, LeakageError, MismatchError
 from neurodecode.core.files import read_json
 from neurodecode.core.prepared import PreparedStudy, prepare_study
-from neurodecode.core.recording import Recording
-from neurodecode.encoders.linear.group import GroupResponses
-from neurodecode.encoders.linear.group_prior import fit_group_model
-from neurodecode.training.adaptation import NETWORK_STRATEGIES, Source, network_strategy, read_source
-from neurodecode.training.adaptation_data import BudgetData
-from neurodecode.training.adaptation_fit import BestOfValidation, adapt_network
-from neurodecode.training.adaptation_start import known_parts, own_parts, start_task
-from neurodecode.training.low_rank import RANK, merge_low_rank
+from neurodecode.core.sensors import Sensors
+from neurodecode.training.adaptation import read_source
 from neurodecode.workflow import adapt
 from neurodecode.workflow.adapt import run_adaptation
+from neurodecode.workflow.adapt_checks import check_source
+from neurodecode.workflow.adapt_group import shared_channels
 from neurodecode.workflow.adapt_plan import AdaptationPlan
 from neurodecode.workflow.adapt_scores import gap_closed
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.budget_study import budget_study
-from neurodecode.workflow.items import fold_items
 from neurodecode.workflow.shuffle import shuffled_copy
-from neurodecode.workflow.train import train_decoder
 
-from .conftest import N_CHANNELS, N_DIMS, N_REPETITIONS, N_TIMES, N_TRAIN, NAMES, VOLTS, SmallStudy, embeddings
-
-NETWORK = """
-model:
-  class_path: DecodeTask
-  init_args:
-    encoder:
-      class_path: BrainEncoder
-      init_args:
-        front_end: {class_path: SubjectLayer}
-        backbone: {class_path: Linear, init_args: {width: 12}}
-        linear_path: true
-    objectives: [{class_path: Regression}]
-    optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 0.01, weight_decay: 0.01}}
-data:
-  class_path: BrainDataModule
-  init_args: {transforms: [{name: standardize}], batch_size: 64}
-trainer:
-  max_epochs: 25
-  accelerator: cpu
-  enable_progress_bar: false
-  callbacks:
-    - class_path: ModelCheckpoint
-      init_args: {monitor: val/mrr, mode: max, filename: best, enable_version_counter: false}
-"""
-KNOWN, NEW = ("sub-01", "sub-02", "sub-03"), "sub-04"
-
-
-class SharedCode(SmallStudy):
-    """Four people with nearly the same code, in two sessions of each."""
-
-    info = replace(SmallStudy.info, name="shared")
-    noise = 6.0
-
-    def subjects(self) -> list[str]:
-        return [*KNOWN, NEW]
-
-    def load(self, subject: str, *, sfreq: float | None = None, store: ArrayStore | None = None) -> Recording:
-        found = super().load(subject, sfreq=sfreq, store=store)
-        shown = found.windows["stimulus"].map({name: row for row, name in enumerate(NAMES)}).to_numpy()
-        own = np.random.default_rng([5, int(subject[-2:])])
-        weights = np.random.default_rng(99).normal(size=(N_DIMS, N_CHANNELS * N_TIMES))
-        weights = weights + 0.2 * own.normal(size=weights.shape)
-        data = embeddings()[shown] @ weights + self.noise * own.normal(size=(len(shown), N_CHANNELS * N_TIMES))
-        data = (VOLTS * data).reshape(len(shown), N_CHANNELS, N_TIMES).astype(np.float32)
-        block = replace(found.blocks["all"], data=data)
-        windows = found.windows.assign(session=np.where(found.windows["repetition"] == 0, "1", "2"))
-        return replace(found, blocks={"all": block}, windows=windows)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> PreparedStudy:
-    return prepare_study(SharedCode(tmp_path_factory.mktemp("shared")), tmp_path_factory.mktemp("cache") / "shared")
-
-
-@pytest.fixture(scope="module")
-def places(targets_folder: Path) -> dict[str, Path]:
-    return {layer: targets_folder / layer for layer in ("first", "last")}
-
-
-@pytest.fixture(scope="module")
-def checkpoint(shared: PreparedStudy, places: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("joint")
-    (folder / "network.yaml").write_text(NETWORK, encoding="utf-8")
-    return train_decoder(
-        shared, places, folder / "run", configs=[folder / "network.yaml"], fold=0, seed=0, subjects=KNOWN
-    )
-
-
-@pytest.fixture(scope="module")
-def source(checkpoint: Path) -> Source:
-    return read_source(checkpoint)
-
-
-@pytest.fixture(scope="module")
-def small(shared: PreparedStudy, tmp_path_factory: pytest.TempPathFactory) -> PreparedStudy:
-    folder = tmp_path_factory.mktemp("budgets") / "small"
-    return budget_study(shared, NEW, parse_budget("40 trials"), folder, order="chronological", seed=0)
-
-
-def weights_of(task: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().clone() for name, weight in task.state_dict().items()}
-
-
-def test_what_belongs_to_a_subject(source: Source, small: PreparedStudy, places: dict[str, Path]) -> None:
-    data = BudgetData(source, own_targets=False, study=str(small.folder), targets=_texts(places))
-    own = own_parts(source, data.interface)
-    assert own == {
-        "encoder.front_end.mixing.matrices": None,
-        "encoder.linear_path.maps.0.weight": 3,
-        "encoder.linear_path.maps.0.bias": 3,
-    }
-    second = known_parts(source, "encoder.linear_path.maps.0.bias", 3, ["sub-02"])[0]
-    assert torch.equal(second, source.state["encoder.linear_path.maps.1.bias"])
-
-
-@pytest.mark.parametrize("name", list(NETWORK_STRATEGIES))
-def test_trains_exactly_what_it_names(
-    name: str, source: Source, small: PreparedStudy, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    strategy = network_strategy(name)
-    data = BudgetData(source, own_targets=name == "scratch", study=str(small.folder), targets=_texts(places))
-    before = start_task(source, data.interface, strategy, seed=0)
-    start = weights_of(before)
-    # The last epoch is taken, so that training which validates worse than the start counts as well.
-    chooses = BestOfValidation.on_validation_end
-
-    def take_last(self: BestOfValidation, *arguments: Any) -> None:
-        self.best = -float("inf")
-        chooses(self, *arguments)
-
-    monkeypatch.setattr(BestOfValidation, "on_validation_end", take_last)
-    task, report = adapt_network(source, small.folder, places, strategy, seed=0, epochs=3, patience=9)
-    assert report["epochs"] == (0 if name == "zero_shot" else 3)
-    front, own = "encoder.front_end.mixing.matrices", "encoder.linear_path.maps.0.weight"
-    layer = "encoder.backbone.reduction.weight"
-    named = {
-        "zero_shot": set(),
-        "front_end": {front},
-        "reset": {front, own, own.replace("weight", "bias")},
-        "full": set(start),
-        "scratch": set(start),
-        "lora": {front},
-    }[name]
-    own_names = own_parts(source, data.interface)
-    for key, weight in task.state_dict().items():
-        if name not in ("scratch", "lora") and key not in own_names and key not in named:
-            assert torch.equal(weight, source.state[key]), key
-        if key in start and key not in named:
-            assert torch.equal(weight, start[key]), key
-        if key in named:
-            assert not torch.equal(weight, start[key]), key
-    trained = {key for key, weight in before.named_parameters() if weight.requires_grad}
-    if name == "lora":
-        assert trained == {front, *(key for key in trained if ".parametrizations." in key)}
-        change = task.state_dict()[layer] - source.state[layer]
-        assert torch.linalg.matrix_rank(change) <= RANK
-    else:
-        assert trained == named & {key for key, _ in before.named_parameters()}
-    mean = source.state[front].mean(dim=0, keepdim=True)
-    if strategy.own == "mean":
-        assert torch.allclose(start[front], mean)
-    else:
-        assert torch.equal(start[front], torch.eye(N_CHANNELS)[None])
-
-
-def test_an_update_of_low_rank_is_merged(source: Source, small: PreparedStudy, places: dict[str, Path]) -> None:
-    data = BudgetData(source, own_targets=False, study=str(small.folder), targets=_texts(places))
-    task = start_task(source, data.interface, network_strategy("lora"), seed=0)
-    with torch.no_grad():
-        for key, weight in task.named_parameters():
-            if key.endswith("up"):
-                weight.normal_()
-    assert sum(".parametrizations." in key for key in task.state_dict()) > 0
-    merge_low_rank(task)
-    assert set(task.state_dict()) == set(
-        start_task(source, data.interface, network_strategy("full"), seed=0).state_dict()
-    )
-    layer = "encoder.backbone.reduction.weight"
-    assert not torch.equal(task.state_dict()[layer], source.state[layer])
-
-
-def _texts(places: dict[str, Path]) -> dict[str, str]:
-    return {name: str(path) for name, path in places.items()}
+from .adapting import KNOWN, NEW, FewerChannels, SharedCode, checkpoint, places, shared, value
+from .conftest import N_REPETITIONS, N_TRAIN, SmallStudy
 
 
 def test_budgets_are_nested_training_windows(shared: PreparedStudy, tmp_path: Path) -> None:
@@ -229,11 +62,6 @@ def table(
         epochs=5,
     )
     return run_adaptation(plan, shared, targets_folder, tmp_path_factory.mktemp("out"))
-
-
-def value(table: pd.DataFrame, strategy: str, budget: str = "40 trials", metric: str = "mrr") -> float:
-    rows = table[(table["direction"] == "image_given_brain") & (table["metric"] == metric)]
-    return float(rows.set_index(["budget", "strategy"]).loc[(budget, strategy), "value"])
 
 
 def test_a_shared_code_beats_scratch_on_few_trials(table: pd.DataFrame) -> None:
@@ -309,7 +137,12 @@ def test_nothing_outside_the_budget_matters(targets_folder: Path, tmp_path: Path
 
 
 def test_bad_input(
-    shared: PreparedStudy, targets_folder: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shared: PreparedStudy,
+    targets_folder: Path,
+    bank: TargetBank,
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def plan(**changes: object) -> AdaptationPlan:
         settings = {"subject": NEW, "budgets": ("40 trials",), "strategies": ("group",), "others": KNOWN, **changes}
@@ -323,26 +156,55 @@ def test_bad_input(
     fails(ConfigError, "budget: got 'soon'", lambda: plan(budgets=("soon",)))
     fails(ConfigError, "strategies: got 'lorra'.*did you mean", lambda: plan(strategies=("lorra",)))
     fails(ConfigError, "full adapts a network, expected --checkpoint", lambda: plan(strategies=("full",)))
+    fails(
+        ConfigError, "strategies: got lora, lora, expected some, each once", lambda: plan(strategies=("lora", "lora"))
+    )
+    fails(ConfigError, "budgets: got 10%, 10 %, expected each once", lambda: plan(budgets=("10%", "10 %")))
+    fails(ConfigError, "channels: got 'some'", lambda: plan(channels="some"))
     fails(ConfigError, "subject: got 'sub-9'", lambda: plan(subject="sub-9"))
     fails(LeakageError, "sub-04 is the new subject", lambda: plan(others=(NEW,)))
     fails(LeakageError, "was trained on sub-01", lambda: plan(subject="sub-01", checkpoint=checkpoint))
     fails(ConfigError, "there are 180 trials", lambda: plan(budgets=(f"{N_TRAIN * N_REPETITIONS + 1} trials",)))
     fails(DataError, "holds 3 stimuli in 3 unit", lambda: plan(budgets=("3 stimuli",)))
+    other = prepare_study(SmallStudy(tmp_path), tmp_path / "another", subjects=["sub-01", "sub-02"])
+    with pytest.raises(MismatchError, match=r"was trained on the study shared, but .*another is small"):
+        check_source(read_source(checkpoint), other, bank)
     words = [str(shared.folder), str(targets_folder), NEW, "--budget", "[0 trials]", "--output", str(tmp_path / "x")]
     assert main(["adapt", *words]) == 2
     assert "budget: got '0 trials'" in capsys.readouterr().err
+    words[words.index("--budget") + 1] = "8trials"
+    assert main(["adapt", *words, "--ckpt", str(tmp_path / "none"), "--strategy", "front-end"]) == 2
+    assert "checkpoint: " in capsys.readouterr().err
 
 
-def test_other_layouts(source: Source, small: PreparedStudy, places: dict[str, Path], bank: TargetBank) -> None:
-    data = BudgetData(source, own_targets=False, study=str(small.folder), targets=_texts(places))
-    entry = {**data.interface["subjects"][NEW], "layout": "another"}
-    interface = {**data.interface, "subjects": {NEW: entry}}
-    with pytest.raises(MismatchError, match=r"zero_shot: the layout of sub-04 .8 channels. is that of no subject"):
-        start_task(source, interface, network_strategy("zero_shot"), seed=0)
-    # What trains begins with fresh parts instead.
-    task = start_task(source, interface, network_strategy("front_end"), seed=0)
-    assert torch.equal(task.state_dict()["encoder.front_end.mixing.matrices"], torch.eye(N_CHANNELS)[None])
-    trials = fold_items(small, NEW).train
-    group = GroupResponses(np.array(NAMES), np.zeros((len(NAMES), N_CHANNELS - 1, N_TIMES), dtype=np.float32))
-    with pytest.raises(MismatchError, match="group: has 7 channels and 4 times, the new subject 8 and 4"):
-        fit_group_model(trials, group, bank.rows(NAMES), NAMES, strategy="group", seed=0)
+def test_channels_in_common(targets_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # `prepare` lets only maps differ, such as parcels of which somebody has fewer; these stand for them.
+    monkeypatch.setattr(prepared_module, "check_channels", lambda recordings: None)
+    prepared = prepare_study(FewerChannels(tmp_path), tmp_path / "cache")
+    plan = AdaptationPlan(NEW, ("40 trials",), ("group_prior",), others=KNOWN, ceiling=False)
+    with pytest.raises(MismatchError, match=r"group: sub-02 has 7 channels, sub-04 8, 7 of them.*--channels common"):
+        run_adaptation(plan, prepared, targets_folder, tmp_path / "out")
+    common = replace(plan, channels="common")
+    found = run_adaptation(common, prepared, targets_folder, tmp_path / "out")
+    assert value(found, "group_prior") > 1.5 * value(found, "scratch")
+    cell = next((tmp_path / "out" / "cells").glob("*group_prior.json"))
+    assert read_json(cell)["report"]["channels"] == 6
+    assert read_json(tmp_path / "out" / adapt.SUMMARY)["channels"] == "common"
+
+
+def test_voxels_have_nothing_in_common() -> None:
+    def brain(names: str) -> Sensors:
+        return Sensors(tuple(names), ("voxel",) * len(names), 0.0, 0.0, "%")
+
+    with pytest.raises(MismatchError, match=r"sub-02 has 6 channels, sub-01 5, 5 of them.*voxels of different brains"):
+        shared_channels("abcde", brain("abcde"), brain("abcdef"), ("sub-01", "sub-02"), "common")
+
+
+def test_a_few_seconds_follow_the_group(shared: PreparedStudy, targets_folder: Path, tmp_path: Path) -> None:
+    """What a handful of trials cannot tell is left as the group has it, not fitted to them."""
+    plan = AdaptationPlan(NEW, ("8 trials",), ("group", "group_prior"), others=KNOWN, ceiling=False)
+    found = run_adaptation(plan, shared, targets_folder, tmp_path / "out")
+    for strategy in ("group", "group_prior"):
+        assert value(found, strategy, "8 trials") > 0.3, strategy
+    chosen = found.set_index("strategy")["chosen"]["group_prior"].iloc[0]
+    assert chosen.startswith("scaled only")
