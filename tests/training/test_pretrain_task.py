@@ -103,6 +103,7 @@ def test_a_decoder_starts_from_it(
 ) -> None:
     _, path = pretrained
     extra = ("--data.targets", str(tiny_targets), "--model.pretrained", str(path), "--trainer.max_epochs", "1")
+    extra += ("--model.encoder.front_end", "Identity", "--trainer.max_steps", "-1")
     found = fit("wave", sequences, tmp_path / "fine", *extra, "--model.optimizer.lr", "0")
     assert isinstance(found.model, DecodeTask)
     there = torch.load(path, weights_only=True)["state_dict"]
