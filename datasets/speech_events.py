@@ -110,7 +110,7 @@ def presentations(words: pd.DataFrame, rule: WindowRule, where: str) -> list[pd.
 
     Examples
     --------
-    >>> heard = pd.DataFrame({"onset": [1.0, 5.0], "audio_onset": [0.0, 0.0], "audio": "a.wav", "word": "yes"})
+    >>> heard = pd.DataFrame({"onset": [1.5, 5.0], "audio_onset": [0.5, 0.0], "audio": "a.wav", "word": "yes"})
     >>> len(presentations(heard, WindowRule(), "events.tsv"))
     2
     """
