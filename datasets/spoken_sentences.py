@@ -38,7 +38,7 @@ class SpokenMeg(Study):
     Parameters
     ----------
     root : Path
-        The folder that `neurodecode quickstart --modality speech` wrote.
+        The folder that `neurodecode simulate speech` wrote.
     lag : float, optional
         How much later than the sound the brain window begins (s); by default 0.15, and -0.5 where words are windows.
     windows : mapping or str, optional
@@ -52,7 +52,7 @@ class SpokenMeg(Study):
         description="Simulated MEG, 112 on-scalp magnetometers, 100 Hz, of three people listening to 480 sentences.",
         citation="simulated by neurodecode; voice: eSpeak NG",
         licence="made by the program; the voice, eSpeak NG, is GPL-3.0-or-later software",
-        where="made by the program itself: neurodecode quickstart --modality speech",
+        where="made by the program itself: neurodecode simulate speech",
         size="about 240 MB",
         simulated=True,
     )
