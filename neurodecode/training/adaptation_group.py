@@ -77,7 +77,7 @@ class GroupStart:
         covariance = centred.T @ centred / len(centred) + error
 
         def coordinates(rows: Floats) -> Floats:
-            return model.frame.apply(rows).reshape(len(rows), -1) - expected.mean(axis=0)
+            return np.asarray(model.frame.apply(rows).reshape(len(rows), -1) - expected.mean(axis=0))
 
         maps, offset = weights_of_linear_map(coordinates, trials.shape)
         for name, reduction in reductions.items():
@@ -120,7 +120,7 @@ class GroupStart:
         scale = float(((own.signals - own_mean) * (theirs - mean)).sum()) / spread if spread > 0 else 0.0
         scale = max(scale, 0.0)
         residuals = (own.signals - own_mean - scale * (theirs - mean)).astype(np.float32)
-        found = (own_mean + scale * (self.responses.of(self.shown) - mean)).astype(np.float32)
+        found: NDArray[np.float32] = (own_mean + scale * (self.responses.of(self.shown) - mean)).astype(np.float32)
         generator = np.random.default_rng(seed)
         for _ in range(repetitions):
             found += residuals[generator.integers(0, len(residuals), len(found))] / repetitions

@@ -67,7 +67,7 @@ def budget_study(
         seed=seed,
         sfreq=recording.sensors.sfreq,
     )
-    shown = recording.windows["stimulus"].astype(str).to_numpy()[rows]
+    shown = recording.windows["stimulus"].to_numpy().astype(str)[rows]
     split = budget_split(prepared.split, subject, rows, budget, stimuli=shown, fold=fold, seed=seed)
     split = _with_company(split, prepared.split, company, fold)
     mark: dict[str, Any] = {
