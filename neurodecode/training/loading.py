@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.encoders.brain.batches import SubjectBatch
@@ -186,3 +186,35 @@ class ItemDataset(Dataset[Batch]):
 def as_it_is(batch: Any) -> Any:
     """Return the batch: the data set has put it together already."""
     return batch
+
+
+def load_batches(
+    dataset: ItemDataset, batch_size: int, *, shuffle: bool, seed: int, share: bool, workers: int = 0
+) -> "DataLoader[Batch]":
+    """Return the batches of a data set.
+
+    Parameters
+    ----------
+    dataset : ItemDataset
+        What is read.
+    batch_size, shuffle, seed, share
+        See `RequestSampler`.
+    workers : int
+        Processes that read ahead.
+    """
+    sampler = RequestSampler(
+        dataset.subjects,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        share=share,
+        sequences=dataset.sequences,
+    )
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=sampler,
+        collate_fn=as_it_is,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )

@@ -106,8 +106,8 @@ class PretrainDataModule(BrainDataModule):
             seed=seed,
         )
 
-    def _list_items(self, part: str) -> Items:
-        return join_items([self._items_of(subject, part) for subject in self.subjects])  # type: ignore[arg-type]
+    def _list_items(self, part: Part) -> Items:
+        return join_items([self._items_of(subject, part) for subject in self.subjects])
 
     def _items_of(self, subject: str, part: Part) -> Items:
         recording = self.study.recording(subject)
@@ -121,6 +121,3 @@ class PretrainDataModule(BrainDataModule):
         same = {"item": names, "candidate": names, "unit": names}
         table = pd.DataFrame({"subject": subject, **same, "stimulus": stimuli, "repetitions": 1})
         return Items(table, [np.array([row]) for row in rows])
-
-    def _target_keys(self) -> dict[str, list[str]]:
-        return {}
