@@ -59,7 +59,7 @@ def run(
     from neurodecode.workflow.speech_ceilings import REASON_EXACT, has_speech_truth
     from neurodecode.workflow.speech_segments import SeriesBank
     from neurodecode.workflow.summary import results_table
-    from neurodecode.workflow.words import REASON_NO_ENCODING, rank_words
+    from neurodecode.workflow.words import LIMITS, REASON_NO_ENCODING, rank_words
     from neurodecode.workflow.write import write_all
 
     prepared = PreparedStudy(study)
@@ -134,8 +134,8 @@ def run(
         prepared, bank, retrieval, scores, missing, seed=seed,
         config={**config, "models": retrieval.reports},
     )  # fmt: skip
-    if speech:
-        results = replace(results, limits=limits_of(tables))
+    if speech or of_words:
+        results = replace(results, limits=limits_of(tables) if speech else LIMITS)
     report = write_all(output, prepared, results, tables, answers, [], config)
     console.print(results_table(results))
     console.print(f"Report: {report}")

@@ -16,6 +16,13 @@ from neurodecode.workflow.run_folder import RankingTables
 from neurodecode.workflow.word_models import FOLD, Words, fit_words, read_words
 
 REASON_NO_ENCODING = "the brain's answers to neighbouring words overlap, and a word's vector says nothing of the others"
+LIMITS = [
+    "Windows of neighbouring words overlap, also where one sentence trains and the next one tests: such windows share "
+    "samples, not words.",
+    "With its sentence a network may name a word by the words around it; the row without context says what single "
+    "words give.",
+    "Scores that are not balanced reward naming the words that are heard most.",
+]
 MODELS = ("fused", "decoder", ALONE, "ridge", CHOSEN)
 
 

@@ -183,3 +183,4 @@ def test_retrieve_says_what_was_ranked(
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "balanced top-5" in page.lower()
     assert "image given brain" not in page
+    assert "share samples, not words" in page
