@@ -15,7 +15,7 @@ from neurodecode.core.recording import Block, Recording
 from neurodecode.core.sensors import Sensors
 from neurodecode.core.split import Split
 from neurodecode.core.stimuli import Stimuli
-from neurodecode.core.study import Study, StudyInfo
+from neurodecode.core.study import StudyInfo
 from neurodecode.datasets.allen2022.betas import read_betas
 from neurodecode.datasets.allen2022.common import (
     BLOCK,
@@ -40,6 +40,7 @@ from neurodecode.datasets.allen2022.imagery_trials import RUNS, SETS, read_targe
 from neurodecode.datasets.allen2022.release import SPACES
 from neurodecode.datasets.allen2022.study import VOXELS
 from neurodecode.datasets.allen2022.voxels import GENERAL, read_sensors
+from neurodecode.datasets.dialect_study import DialectStudy
 
 BETAS = ("nsdimagerybetas_fithrf_GLMdenoise_RR", "nsdimagerybetas_fithrf")
 FILES = ("betas_nsdimagery.hdf5", "betas_nsdimagery.nii.gz")
@@ -49,7 +50,7 @@ SESSION = "nsdimagery"
 DIALECTS = ("release", "mirage")
 
 
-class NsdImagery(Study):
+class NsdImagery(DialectStudy):
     """Read the betas of seen and of imagined targets; voxels are those of `nsd`, so that its decoders fit.
 
     Attention trials have betas but no window: what was attended is not what was shown.
@@ -84,6 +85,11 @@ class NsdImagery(Study):
         expected={f"voxels_{subject_name(index + 1)}": count for index, count in enumerate(VOXELS)},
     )
     places = ("nsd", "natural-scenes-dataset", "nsd_imagery", "fmri/nsd")
+    dialects = DIALECTS
+    known_by = (
+        f"nsddata_betas/ppdata/subj01/{SPACES[0]}/{BETAS[0]}/{FILES[0]}",
+        "preprocessed_data/subject1/nsd_imagery.pt",
+    )
     own_splits = ("vision_to_imagery", "test_imagery", "test_vision")
 
     def __init__(
@@ -106,8 +112,8 @@ class NsdImagery(Study):
             raise ConfigError(f"mask: got {mask!r}, expected the name of a volume, such as {GENERAL}")
         if not sets or set(sets) - set(SETS) or len(set(sets)) != len(sets):
             raise ConfigError(f"sets: got {sets!r}, expected some of the letters {''.join(SETS)}, each once")
-        there = _dialects(root)
-        self.dialect = dialect or (there[0] if there else DIALECTS[0])
+        there = self.lying_in(root)
+        self.forced = dialect or (there[0] if there else DIALECTS[0])
         if self.dialect == "mirage" and (betas, space, mask) != (BETAS[0], SPACES[0], GENERAL):
             raise ConfigError(
                 "dialect mirage: betas, space and mask cannot be chosen, its files hold nsdgeneral at 1.8 mm"
@@ -115,21 +121,12 @@ class NsdImagery(Study):
         self.betas, self.space, self.mask, self.sets = betas, space, mask, "".join(sorted(sets))
 
     @classmethod
-    def find(cls, data_root: Path) -> Path | None:
-        """Give the first folder with betas and behaviour of this experiment, by names only."""
-        for folder in (*(data_root / place for place in cls.places), data_root):
-            if _dialects(folder):
-                return folder
-        return None
-
-    @classmethod
-    def looked_for(cls, data_root: Path) -> list[Path]:
-        """List the first files that are needed."""
-        names = (
-            f"nsddata_betas/ppdata/subj01/{SPACES[0]}/{BETAS[0]}/{FILES[0]}",
-            "preprocessed_data/subject1/nsd_imagery.pt",
-        )
-        return [data_root / place / name for place in (*cls.places, ".") for name in names]
+    def lying_in(cls, folder: Path) -> list[str]:
+        """List the dialects that lie in a folder, by names only."""
+        betas = next(folder.glob("nsddata_betas/ppdata/subj*/func*/nsdimagerybetas_*/betas_nsdimagery.*"), None)
+        released = betas is not None and (folder / BEHAVIOUR).is_dir()
+        mirage = (folder / CONDITIONS).is_file() and bool(find_subjects(folder))
+        return [name for name, there in zip(DIALECTS, (released, mirage), strict=True) if there]
 
     def _files(self) -> dict[str, Path]:
         """Find the betas of each subject; HDF5 where there are both."""
@@ -276,14 +273,6 @@ class NsdImagery(Study):
             "sets": self.sets,
             "scaling": "z-scored by run" if self.dialect == "mirage" else "percent signal change, not z-scored",
         }
-
-
-def _dialects(root: Path) -> list[str]:
-    """List the dialects that lie in a folder, by names only."""
-    betas = next(root.glob("nsddata_betas/ppdata/subj*/func*/nsdimagerybetas_*/betas_nsdimagery.*"), None)
-    released = betas is not None and (root / BEHAVIOUR).is_dir()
-    mirage = (root / CONDITIONS).is_file() and bool(find_subjects(root))
-    return [name for name, there in zip(DIALECTS, (released, mirage), strict=True) if there]
 
 
 _RULES = {

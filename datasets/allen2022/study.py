@@ -17,7 +17,7 @@ from neurodecode.core.recording import Recording
 from neurodecode.core.split import Split
 from neurodecode.core.split_rules import VALIDATION_SHARE
 from neurodecode.core.stimuli import Stimuli
-from neurodecode.core.study import Study, StudyInfo
+from neurodecode.core.study import StudyInfo
 from neurodecode.datasets.allen2022.common import Dialect, Options, stimulus_table, subject_name
 from neurodecode.datasets.allen2022.mindeye1 import MindEye1
 from neurodecode.datasets.allen2022.mindeye2 import MindEye2
@@ -25,6 +25,7 @@ from neurodecode.datasets.allen2022.release import DESIGN, SPACES, Release
 from neurodecode.datasets.allen2022.surface import SPACE as SURFACE
 from neurodecode.datasets.allen2022.surface import SurfaceRelease
 from neurodecode.datasets.allen2022.voxels import GENERAL, noise_ceiling
+from neurodecode.datasets.dialect_study import DialectStudy
 
 DIALECTS = ("hdf5", "nifti", "mgh", "mindeye2", "mindeye1")
 BETAS = ("betas_fithrf_GLMdenoise_RR", "betas_fithrf", "betas_assumehrf")
@@ -34,7 +35,7 @@ SHARED = (1000, 1000, 930, 907, 1000, 930, 1000, 907)
 VALIDATION_SEED = 0
 
 
-class Nsd(Study):
+class Nsd(DialectStudy):
     """Read the betas of eight subjects who saw up to 10,000 pictures three times each.
 
     The released betas (NIfTI or HDF5), MindEye1's archives and MindEye2's files are one study. Nothing is z-scored
@@ -78,6 +79,8 @@ class Nsd(Study):
         },
     )
     places = ("nsd", "natural-scenes-dataset", "fmri/nsd")
+    dialects = DIALECTS
+    known_by = (str(DESIGN), "betas_all_subj01_fp32_renorm.hdf5", "webdataset_avg_split/train/train_subj01_0.tar")
     own_splits = ("shared1000", "shared1000_thrice", "files")
 
     def __init__(
@@ -123,28 +126,16 @@ class Nsd(Study):
             raise ConfigError("sessions: got a number, but the files of dialect mindeye1 do not tell sessions apart")
 
     @classmethod
-    def find(cls, data_root: Path) -> Path | None:
-        """Give the first folder that holds a dialect, by names only."""
-        for folder in (*(data_root / place for place in cls.places), data_root):
-            if _dialects(folder):
-                return folder
-        return None
-
-    @classmethod
-    def looked_for(cls, data_root: Path) -> list[Path]:
-        """List the files by which each dialect is known."""
-        names = (str(DESIGN), "betas_all_subj01_fp32_renorm.hdf5", "webdataset_avg_split/train/train_subj01_0.tar")
-        return [data_root / place / name for place in (*cls.places, ".") for name in names]
-
-    @property
-    def dialect(self) -> str:
-        """Name the dialect that is read."""
-        if self.forced is not None:
-            return self.forced
-        found = _dialects(self.root)
-        if not found:
-            raise DataError(f"{self.root}: none of the dialects {', '.join(DIALECTS)} lies there")
-        return found[0]
+    def lying_in(cls, folder: Path) -> list[str]:
+        """List the dialects that lie in a folder, by names only."""
+        there: dict[str, Callable[[Path], bool]] = {
+            "hdf5": lambda place: Release.there(place, "hdf5"),
+            "nifti": lambda place: Release.there(place, "nifti"),
+            "mgh": SurfaceRelease.there,
+            "mindeye2": MindEye2.there,
+            "mindeye1": MindEye1.there,
+        }
+        return [name for name in DIALECTS if there[name](folder)]
 
     @cached_property
     def _reader(self) -> Dialect:
@@ -230,18 +221,6 @@ class Nsd(Study):
                 "scaling": "percent signal change, not z-scored",
             }
         return {**steps, "sessions": self.options.sessions}
-
-
-def _dialects(root: Path) -> list[str]:
-    """List the dialects that lie in a folder, by names only."""
-    there: dict[str, Callable[[Path], bool]] = {
-        "hdf5": lambda folder: Release.there(folder, "hdf5"),
-        "nifti": lambda folder: Release.there(folder, "nifti"),
-        "mgh": SurfaceRelease.there,
-        "mindeye2": MindEye2.there,
-        "mindeye1": MindEye1.there,
-    }
-    return [name for name in DIALECTS if there[name](root)]
 
 
 def _shared(table: pd.DataFrame) -> "pd.Series[str]":

@@ -15,7 +15,7 @@ from neurodecode.core.recording import Recording
 from neurodecode.core.split import Split
 from neurodecode.core.split_rules import VALIDATION_SHARE
 from neurodecode.core.stimuli import Stimuli
-from neurodecode.core.study import Study, StudyInfo
+from neurodecode.core.study import StudyInfo
 from neurodecode.datasets.beta_maps import beta_recording, hold_out, split_of_parts, subject_of
 from neurodecode.datasets.chang2019.bids import DERIVATIVE, averaged_responses
 from neurodecode.datasets.chang2019.responses import (
@@ -30,6 +30,7 @@ from neurodecode.datasets.chang2019.responses import (
 )
 from neurodecode.datasets.chang2019.stimuli import repeated_pictures, stimulus_rows
 from neurodecode.datasets.chang2019.trials import LISTS, read_trials
+from neurodecode.datasets.dialect_study import DialectStudy
 from neurodecode.datasets.options import one_of
 
 DIALECTS = ("roi_betas", "betas", "rois", "bids")
@@ -42,7 +43,7 @@ Z_ALL = "each voxel was z-scored over all trials, test pictures included, before
 Z_SESSION = "each voxel was z-scored within each session over all its trials, test pictures included"
 
 
-class Bold5000(Study):
+class Bold5000(DialectStudy):
     """Read one response a trial, in any of the forms in which the data set goes around.
 
     Parameters
@@ -77,6 +78,13 @@ class Bold5000(Study):
         },
     )
     places = ("BOLD5000", "bold5000", "ds001499", "fmri/bold5000")
+    dialects = DIALECTS
+    known_by = (
+        ROI_FOLDER / "CSI1_GLMbetas-TYPED-FITHRF-GLMDENOISE-RR_allses_LHEarlyVis.npy",
+        Path("CSI1_GLMbetas-TYPED-FITHRF-GLMDENOISE-RR_ses-01.nii.gz"),
+        Path("ROIs/CSI1/mat/CSI1_ROIs_TR34.mat"),
+        DERIVATIVE / "sub-CSI1",
+    )
     own_splits: ClassVar[tuple[str, ...]] = ("repeated",)
 
     def __init__(self, root: Path, *, dialect: str | None = None, mask: str = "rois") -> None:
@@ -88,33 +96,9 @@ class Bold5000(Study):
             raise ConfigError(f"mask: got {mask!r}, but the files of dialect {self.dialect} hold the regions only")
 
     @classmethod
-    def find(cls, data_root: Path) -> Path | None:
-        """Give the first folder that holds a dialect, by names only."""
-        for folder in (*(data_root / place for place in cls.places), data_root):
-            if _dialects(folder):
-                return folder
-        return None
-
-    @classmethod
-    def looked_for(cls, data_root: Path) -> list[Path]:
-        """List the files by which each dialect is known."""
-        names = (
-            ROI_FOLDER / "CSI1_GLMbetas-TYPED-FITHRF-GLMDENOISE-RR_allses_LHEarlyVis.npy",
-            Path("CSI1_GLMbetas-TYPED-FITHRF-GLMDENOISE-RR_ses-01.nii.gz"),
-            Path("ROIs/CSI1/mat/CSI1_ROIs_TR34.mat"),
-            DERIVATIVE / "sub-CSI1",
-        )
-        return [data_root / place / name for place in (*cls.places, ".") for name in names]
-
-    @property
-    def dialect(self) -> str:
-        """Name the dialect that is read."""
-        if self.forced is not None:
-            return self.forced
-        found = _dialects(self.root)
-        if not found:
-            raise DataError(f"{self.root}: none of the dialects {', '.join(DIALECTS)} lies there")
-        return found[0]
+    def lying_in(cls, folder: Path) -> list[str]:
+        """List the dialects that lie in a folder, by names only."""
+        return [name for name in DIALECTS if folder.is_dir() and _subjects(folder, name)]
 
     def subjects(self) -> list[str]:
         """List the subjects that are on disk."""
@@ -256,7 +240,3 @@ def _subjects(root: Path, dialect: str) -> list[int]:
     if dialect == "rois":
         return [n for n in range(1, 5) if _first_release(root, n)]
     return [n for n in range(1, 5) if (root / DERIVATIVE / f"sub-CSI{n}").is_dir()]
-
-
-def _dialects(root: Path) -> list[str]:
-    return [name for name in DIALECTS if root.is_dir() and _subjects(root, name)]

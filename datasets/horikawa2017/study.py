@@ -17,8 +17,9 @@ from neurodecode.core.recording import Recording
 from neurodecode.core.split import Split
 from neurodecode.core.split_rules import VALIDATION_SHARE
 from neurodecode.core.stimuli import Stimuli
-from neurodecode.core.study import Study, StudyInfo
+from neurodecode.core.study import StudyInfo
 from neurodecode.datasets.beta_maps import beta_recording, hold_out, split_of_parts, subject_of
+from neurodecode.datasets.dialect_study import DialectStudy
 from neurodecode.datasets.horikawa2017.bdpy_files import open_table
 from neurodecode.datasets.horikawa2017.bids import DERIVATIVE, SESSIONS, find_runs, read_bids, read_blocks
 from neurodecode.datasets.horikawa2017.names import concept_of, find_pictures, names_of
@@ -38,7 +39,7 @@ SEED = 0
 NOT_FEATURES = ("FeatureType", "CatID", "ImageID")
 
 
-class GenericObjectDecoding(Study):
+class GenericObjectDecoding(DialectStudy):
     """Read one response a block: 1,200 pictures seen once, 50 seen 35 times, their categories imagined 10 times.
 
     Parameters
@@ -64,6 +65,8 @@ class GenericObjectDecoding(Study):
         expected={"train": 1200, "perception": 1750, "imagery": 500, "categories": 150, "tested": 50},
     )
     places = ("god", "GenericObjectDecoding", "Kamitani/npz", "ds001246", "fmri/god")
+    dialects = DIALECTS
+    known_by = (Path("Subject1.h5"), Path("sbj_1.npz"), DERIVATIVE / "sub-01")
     own_splits: ClassVar[tuple[str, ...]] = ("perception", "imagery")
 
     def __init__(self, root: Path, *, dialect: str | None = None) -> None:
@@ -73,28 +76,9 @@ class GenericObjectDecoding(Study):
         self.forced = dialect
 
     @classmethod
-    def find(cls, data_root: Path) -> Path | None:
-        """Give the first folder that holds a dialect, by names only."""
-        for folder in (*(data_root / place for place in cls.places), data_root):
-            if _dialects(folder):
-                return folder
-        return None
-
-    @classmethod
-    def looked_for(cls, data_root: Path) -> list[Path]:
-        """List the files by which each dialect is known."""
-        names = (Path("Subject1.h5"), Path("sbj_1.npz"), DERIVATIVE / "sub-01")
-        return [data_root / place / name for place in (*cls.places, ".") for name in names]
-
-    @property
-    def dialect(self) -> str:
-        """Name the dialect that is read."""
-        if self.forced is not None:
-            return self.forced
-        found = _dialects(self.root)
-        if not found:
-            raise DataError(f"{self.root}: none of the dialects {', '.join(DIALECTS)} lies there")
-        return found[0]
+    def lying_in(cls, folder: Path) -> list[str]:
+        """List the dialects that lie in a folder, by names only."""
+        return [name for name in DIALECTS if folder.is_dir() and _subjects(folder, name)]
 
     def subjects(self) -> list[str]:
         """List the subjects that are on disk."""
@@ -276,7 +260,3 @@ def _subjects(root: Path, dialect: str) -> list[int]:
     if dialect == "npz":
         return [n for n in range(1, 6) if (root / f"sbj_{n}.npz").is_file()]
     return [n for n in range(1, 6) if (root / DERIVATIVE / f"sub-{n:02d}").is_dir()]
-
-
-def _dialects(root: Path) -> list[str]:
-    return [name for name in DIALECTS if root.is_dir() and _subjects(root, name)]
