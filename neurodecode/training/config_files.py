@@ -20,7 +20,7 @@ class _Loader(yaml.SafeLoader):
         keys: list[Any] = []
         for key, _ in node.value:
             if key.tag != "tag:yaml.org,2002:merge":
-                keys.append(self.construct_object(key, deep=True))  # type: ignore[no-untyped-call]
+                keys.append(self.construct_object(key, deep=True))
                 if keys[-1] in keys[:-1]:
                     line = key.start_mark.line + 1
                     raise ConfigError(f"line {line} has {keys[-1]!r} a second time, expected every key once")

@@ -129,7 +129,7 @@ def give_way(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
     >>> give_way({"trainer": {"callbacks": [1, 2]}}, ["--trainer.callbacks", "[3, 4]"])
     {'trainer': {}}
     """
-    result = _copied(config)
+    result: dict[str, Any] = _copied(config)
     for place, word in enumerate(words):
         option, has_value, text = word.partition("=")
         if not option.startswith("--") or option.endswith("+"):
@@ -147,8 +147,9 @@ def give_way(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
         holder = _arguments_with(node, last)
         old = holder.get(last)
         kind = value.get("class_path") if isinstance(value, Mapping) else value
-        other = isinstance(kind, str) and isinstance(old, Mapping) and not same_class(old.get("class_path"), kind)
-        if (isinstance(value, list) and isinstance(old, list)) or (other and "class_path" in old):
+        current = old.get("class_path") if isinstance(old, Mapping) else None
+        other = isinstance(kind, str) and current is not None and not same_class(current, kind)
+        if other or (isinstance(value, list) and isinstance(old, list)):
             del holder[last]
     return result
 

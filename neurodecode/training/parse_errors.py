@@ -67,8 +67,8 @@ def one_line(error: BaseException, words: Sequence[str]) -> str:
     keys = re.findall(r'Parser key "([^"]+)"', text)
     option = "--" + ".".join(dict.fromkeys(keys)) if keys else "options"
     if "config" in keys:
-        names, _ = split_configs(words)
-        return f"--config: {_last(text)} (of {', '.join(names)})"
+        files, _ = split_configs(words)
+        return f"--config: {_last(text)} (of {', '.join(files)})"
     if unknown := re.search(r"(?:Option|Key|Group key) '([^']+)' is not (?:accepted|expected)", text):
         known = _options_of(text)
         near = suggestion(unknown[1], known) or (f"; expected some of {', '.join(known)}" if known else "")
