@@ -22,7 +22,9 @@ def run(
 ) -> None:
     """Adapt to a new subject from budgets of its training data, beside training from scratch on the same data.
 
-    Every finished cell (a strategy on a budget) is kept; an interrupted run goes on.
+    Beside every strategy stands training from scratch on the same data: the best of ridge, encoding model and network,
+    chosen by the budget's own validation. Every finished cell (a strategy on a budget) is kept; an interrupted run goes
+    on.
 
     Parameters
     ----------
@@ -37,20 +39,20 @@ def run(
         there are the strategies of the group's linear model.
     budget : list of str, optional
         How much of the new subject's training windows: such as 15min, 1h, '200 trials', '50 stimuli' or 10%, one or
-        several; 10% by default.
+        several, for a curve; 10% by default.
     order : str
         Which windows: the first ones, or drawn with the seed.
     strategies : list of str, optional
-        Some of zero_shot, front_end, reset, full and lora (networks), group, ridge and group_prior (linear); by default
-        all of those that are possible.
+        Some of zero-shot, front-end, reset, full and lora, which adapt the network of the checkpoint, and group, ridge
+        and group-prior, which adapt the others' linear model; by default all that the channels allow.
     others : list of str, optional
         Of whom the group consists; by default those of the checkpoint, or all but the new subject.
     seed : int
         Of draws, weights, inner folds, bootstrap and permutations.
     epochs : int
-        Most epochs of a network; validation inside the budget stops earlier.
+        Most epochs of an adapted network; validation inside the budget stops it earlier.
     ceiling : bool
-        Whether the subject's own models are also fitted on all of its data.
+        Whether training from scratch is also run on all of the subject's data, the upper end of the gap.
     channels : str
         For the group's linear model: all people must have the same channels, or those that all have in common are used.
     output : Path, optional
@@ -60,16 +62,15 @@ def run(
     from rich.table import Table
 
     from neurodecode.core.prepared import PreparedStudy
-    from neurodecode.encoders.linear.group_prior import GRIDS
     from neurodecode.workflow.adapt import FIGURE, TABLE, run_adaptation
-    from neurodecode.workflow.adapt_plan import STRATEGIES, AdaptationPlan
+    from neurodecode.workflow.adapt_plan import AdaptationPlan
     from neurodecode.workflow.adapt_scores import gap_closed
 
     prepared = PreparedStudy(study)
     plan = AdaptationPlan(
         subject,
         tuple(budget or ("10%",)),
-        tuple(name.replace("-", "_") for name in strategies or (GRIDS if checkpoint is None else STRATEGIES)),
+        tuple(name.replace("-", "_") for name in strategies or ()),
         order=order,
         seed=seed,
         checkpoint=checkpoint,

@@ -16,7 +16,7 @@ from neurodecode.evaluation.adaptation_figure import learning_curve_of
 from neurodecode.evaluation.style import figure_bytes
 from neurodecode.training.adaptation import NETWORK_STRATEGIES, Source, read_source
 from neurodecode.workflow.adapt_cells import rank_cell
-from neurodecode.workflow.adapt_checks import check_people, check_source
+from neurodecode.workflow.adapt_checks import check_people, check_source, possible_strategies
 from neurodecode.workflow.adapt_group import Group
 from neurodecode.workflow.adapt_plan import ALL, SCRATCH, AdaptationPlan
 from neurodecode.workflow.adapt_scores import gap_closed, score_cell
@@ -73,11 +73,12 @@ def run_adaptation(
     others = check_people(prepared, plan.subject, plan.others, () if source is None else source.subjects)
     if source is not None:
         check_source(source, prepared, bank)
+    strategies = plan.strategies or possible_strategies(prepared, plan.subject, others, source, channels=plan.channels)
     places = {name: targets / name for name in bank.layers}
     group = Group(prepared, bank, plan.subject, others, output / "group", seed=plan.seed, channels=plan.channels)
-    if any(name in GRIDS for name in plan.strategies):
+    if any(name in GRIDS for name in strategies):
         group.channels()
-    jobs = [(parse_budget(text).text, name) for text in plan.budgets for name in (SCRATCH, *plan.strategies)]
+    jobs = [(parse_budget(text).text, name) for text in plan.budgets for name in (SCRATCH, *strategies)]
     jobs += [(ALL, SCRATCH)] if plan.ceiling else []
     # All budgets are taken before anything is fitted, so that one that is too large or too small is told at once.
     studies = {job: _study_of(plan, prepared, source, output, *job) for job in jobs}

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from neurodecode.core.errors import ConfigError, DataError, LeakageError, MismatchError, suggestion
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.split import Part
-from neurodecode.training.adaptation import Source
+from neurodecode.encoders.linear.group_prior import GRIDS
+from neurodecode.training.adaptation import NETWORK_STRATEGIES, Source
+from neurodecode.workflow.adapt_group import Channels, group_channels
+from neurodecode.workflow.adapt_plan import STRATEGIES
 from neurodecode.workflow.bank import TargetBank
 
 
@@ -62,6 +65,45 @@ def check_people(
         raise ConfigError(f"others: {prepared.name} has no subject but {subject}, expected some to adapt from")
     _check_stimuli(prepared, subject, group)
     return group
+
+
+def possible_strategies(
+    prepared: PreparedStudy, subject: str, others: Sequence[str], source: Source | None, *, channels: Channels
+) -> tuple[str, ...]:
+    """List the strategies that layouts of channels allow: what is run where none is named.
+
+    Parameters
+    ----------
+    prepared : PreparedStudy
+        The study.
+    subject : str
+        Who is new.
+    others : sequence of str
+        The group.
+    source : Source, optional
+        The network to adapt.
+    channels : {"same", "common"}
+        See `neurodecode.workflow.adapt_group.shared_channels`.
+
+    Raises
+    ------
+    MismatchError
+        If there is no network and the group has other channels.
+    """
+    own = prepared.recording(subject)
+    possible: list[str] = []
+    if source is not None:
+        layouts = {entry["layout"] for entry in source.interface["subjects"].values()}
+        known = own.sensors.layout_fingerprint() in layouts
+        possible += [name for name in STRATEGIES if name in NETWORK_STRATEGIES and (known or name != "zero_shot")]
+    try:
+        group_channels(prepared, subject, others, channels)
+    except MismatchError:
+        if not possible:
+            raise
+    else:
+        possible += GRIDS
+    return tuple(possible)
 
 
 def _check_stimuli(prepared: PreparedStudy, subject: str, others: Sequence[str]) -> None:

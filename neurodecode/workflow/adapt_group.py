@@ -66,24 +66,8 @@ class Group:
         return set().union(*shown) - {""}
 
     def channels(self) -> list[str]:
-        """List the channels that are used, in the new subject's order.
-
-        Raises
-        ------
-        MismatchError
-            If somebody has other channels or another length of windows than the new subject.
-        """
-        own = self.prepared.recording(self.subject)
-        names = list(own.sensors.names)
-        for person in self.others:
-            recording = self.prepared.recording(person)
-            if recording.n_times != own.n_times or recording.sensors.sfreq != own.sensors.sfreq:
-                raise MismatchError(
-                    f"group: {person} has {recording.n_times} times at {recording.sensors.sfreq:g} Hz, {self.subject} "
-                    f"{own.n_times} at {own.sensors.sfreq:g} Hz; expected one length of windows"
-                )
-            names = shared_channels(names, own.sensors, recording.sensors, (self.subject, person), self.wanted)
-        return names
+        """List the channels that are used, in the new subject's order; see `group_channels`."""
+        return group_channels(self.prepared, self.subject, self.others, self.wanted)
 
     def trained(self) -> list[str]:
         """List the stimuli that the group was trained on, none of which is tested."""
@@ -138,6 +122,27 @@ class Group:
             kept = kept_arrays(self.keep / f"without-{self.subject}.npz", key, make)
             self._found = GroupResponses(np.asarray(self.names, dtype=np.str_), kept["signals"])
         return self._found
+
+
+def group_channels(prepared: PreparedStudy, subject: str, others: Sequence[str], wanted: Channels) -> list[str]:
+    """List the channels that a group and a new subject are compared by, in the new subject's order.
+
+    Raises
+    ------
+    MismatchError
+        If somebody has other channels or another length of windows than the new subject.
+    """
+    own = prepared.recording(subject)
+    names = list(own.sensors.names)
+    for person in others:
+        recording = prepared.recording(person)
+        if recording.n_times != own.n_times or recording.sensors.sfreq != own.sensors.sfreq:
+            raise MismatchError(
+                f"group: {person} has {recording.n_times} times at {recording.sensors.sfreq:g} Hz, {subject} "
+                f"{own.n_times} at {own.sensors.sfreq:g} Hz; expected one length of windows"
+            )
+        names = shared_channels(names, own.sensors, recording.sensors, (subject, person), wanted)
+    return names
 
 
 def shared_channels(

@@ -28,7 +28,7 @@ class AdaptationPlan:
     budgets : tuple of str
         See `neurodecode.core.budget.parse_budget`.
     strategies : tuple of str
-        Some of `STRATEGIES`. Training from scratch is always run beside them.
+        Some of `STRATEGIES`; none for all that the channels allow. Training from scratch is always run beside them.
     order : str
         Of the budgets' windows.
     seed : int
@@ -57,9 +57,10 @@ class AdaptationPlan:
     channels: Channels = "same"
 
     def __post_init__(self) -> None:
-        for label, values in (("budgets", self.budgets), ("strategies", self.strategies)):
-            if not values or len(set(values)) != len(values):
-                raise ConfigError(f"{label}: got {', '.join(values) or 'none'}, expected some, each once")
+        if len(set(self.strategies)) != len(self.strategies):
+            raise ConfigError(f"strategies: got {', '.join(self.strategies)}, expected some, each once")
+        if not self.budgets:
+            raise ConfigError("budgets: got none, expected some")
         texts = [parse_budget(budget).text for budget in self.budgets]
         if len(set(texts)) != len(texts):
             raise ConfigError(f"budgets: got {', '.join(self.budgets)}, expected each once")

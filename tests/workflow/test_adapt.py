@@ -18,10 +18,11 @@ from neurodecode.core.errors import ConfigError, DataError, LeakageError, Mismat
 from neurodecode.core.files import read_json
 from neurodecode.core.prepared import PreparedStudy, prepare_study
 from neurodecode.core.sensors import Sensors
+from neurodecode.encoders.linear.group_prior import GRIDS
 from neurodecode.training.adaptation import read_source
 from neurodecode.workflow import adapt
 from neurodecode.workflow.adapt import run_adaptation
-from neurodecode.workflow.adapt_checks import check_source
+from neurodecode.workflow.adapt_checks import check_source, possible_strategies
 from neurodecode.workflow.adapt_group import shared_channels
 from neurodecode.workflow.adapt_plan import AdaptationPlan
 from neurodecode.workflow.adapt_scores import gap_closed
@@ -208,3 +209,13 @@ def test_a_few_seconds_follow_the_group(shared: PreparedStudy, targets_folder: P
         assert value(found, strategy, "8 trials") > 0.3, strategy
     chosen = found.set_index("strategy")["chosen"]["group_prior"].iloc[0]
     assert chosen.startswith("scaled only")
+
+
+def test_what_is_possible_is_run_where_nothing_is_named(shared: PreparedStudy, checkpoint: Path) -> None:
+    linear, source = tuple(GRIDS), read_source(checkpoint)
+    networks = ("zero_shot", "front_end", "reset", "full", "lora")
+    assert possible_strategies(shared, NEW, KNOWN, None, channels="same") == linear
+    assert possible_strategies(shared, NEW, KNOWN, source, channels="same") == (*networks, *linear)
+    for entry in source.interface["subjects"].values():
+        entry["layout"] = "another"
+    assert possible_strategies(shared, NEW, KNOWN, source, channels="same") == (*networks[1:], *linear)
