@@ -1,7 +1,7 @@
 """The whole way with one command."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 def run(
@@ -10,6 +10,7 @@ def run(
     modality: Literal["eeg", "meg", "fmri", "speech"] = "eeg",
     output: Path | None = None,
     root: str | None = None,
+    options: dict[str, Any] | None = None,
     seed: int = 0,
     n_pictures: int = 32,
     n_samples: int = 1,
@@ -23,7 +24,7 @@ def run(
     ----------
     study : str
         The built-in simulated study (openmoji), or real recordings that `neurodecode studies` finds, such as
-        haxby_slice or muse_n170.
+        haxby_slice, muse_n170 or smni_visual.
     modality : str
         What the built-in study simulates: eeg, meg or fmri of people who look at pictures, or speech (MEG of people who
         listen to sentences; needs the extra `speech`).
@@ -31,6 +32,8 @@ def run(
         Folder of the result; by default outputs/quickstart, with -meg, -fmri, -speech or the study's name added.
     root : str, optional
         Folder that holds real recordings; by default the one that the environment variable NEURODECODE_DATA names.
+    options : dict, optional
+        Options of real recordings, such as --options '{"contrast": "match"}'; see `neurodecode prepare`.
     seed : int
         Seed of everything that is drawn.
     n_pictures : int
@@ -60,6 +63,7 @@ def run(
         modality=modality,
         output=folder,
         root=root,
+        options=dict(options or {}),
         seed=seed,
         n_pictures=n_pictures,
         n_samples=n_samples,

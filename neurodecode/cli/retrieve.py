@@ -7,6 +7,7 @@ from neurodecode.core.errors import ConfigError, DataError
 
 REASON_SHUFFLED = "needs a training on shuffled pairs: `neurodecode quickstart` does it"
 REASON_NO_NETWORK = "no trained network was given (--checkpoint)"
+REASON_ENCODER = "the given network goes from pictures to the brain (--checkpoint)"
 REASON_NO_DATA = "a ceiling needs the ground truth of the simulation, which was not given (--data)"
 REASON_NO_CURVE = "the repetition curve was switched off (--no-curve)"
 REASON_NO_REPETITIONS = "the items of this study are not averages over repetitions of a stimulus"
@@ -33,6 +34,7 @@ def run(
         Folder of targets, as `neurodecode embed` writes it: one subfolder a layer.
     checkpoint : Path, optional
         Network that `neurodecode fit` trained on this study, or the folder it lies in; only for studies with one fold.
+        An encoder (task `encode`) takes the place of the linear encoding model, and its attention is written.
         Without it there are ridge, the encoding model and their fusion.
     data : Path, optional
         Simulated data set the study was prepared from, with its ground truth, for the ceilings.
@@ -49,9 +51,18 @@ def run(
 
     from neurodecode.core.prepared import PreparedStudy
     from neurodecode.core.scores import Absent
+    from neurodecode.evaluation.attention_figure import attention_figure
+    from neurodecode.training.encode_task import EncodeTask
+    from neurodecode.workflow.attention import attention_table, save_attention
     from neurodecode.workflow.bank import TargetBank
     from neurodecode.workflow.ceilings import CEILINGS, REASON_NO_TRUTH, has_truth
-    from neurodecode.workflow.checkpoint import decode_with, open_checkpoint, require_fit
+    from neurodecode.workflow.checkpoint import decode_with, open_network, require_fit
+    from neurodecode.workflow.encoder import (
+        describe_encoder,
+        labelled,
+        with_encoder,
+    )
+    from neurodecode.workflow.left_out import with_classifiers, with_distances
     from neurodecode.workflow.records import asked_of, build_results, curve_records, retrieval_records
     from neurodecode.workflow.retrieve import SHUFFLED, rank_study, with_ceilings, with_controls
     from neurodecode.workflow.spaces import Workspace
@@ -85,13 +96,21 @@ def run(
         raise DataError(f"--data: {data} holds no ground truth of {untrue[0]}, expected the simulated data set")
     absent = {SHUFFLED: REASON_SHUFFLED}
     decode, joint, layer = None, False, ""
+    encoder: EncodeTask | None = None
     if checkpoint is None:
         absent["decoder"] = REASON_NO_NETWORK
     else:
-        task = open_checkpoint(checkpoint)
+        task = open_network(checkpoint)
         require_fit(task.interface, prepared, bank, wanted)
-        decode, joint = decode_with(task, fold=0), len(task.interface["subjects"]) > 1
-        layer = next(iter(task.interface["targets"]))
+        if isinstance(task, EncodeTask):
+            encoder, absent["decoder"] = task, REASON_ENCODER
+            if of_words or not isinstance(bank, TargetBank):
+                raise ConfigError(
+                    f"--checkpoint: got an encoder, which ranks pictures, for {prepared.name}; expected a decoder"
+                )
+        else:
+            decode, joint = decode_with(task, fold=0), len(task.interface["subjects"]) > 1
+            layer = next(iter(task.interface["targets"]))
     console = Console()
 
     def tell(text: str) -> None:
@@ -105,6 +124,10 @@ def run(
         absent["encoding"] = REASON_NO_ENCODING
     else:
         retrieval = rank_study(prepared, bank, decode=decode, seed=seed, subjects=wanted, keep=keep, progress=tell)
+        retrieval = with_distances(retrieval, prepared, bank, decode)
+        retrieval = with_classifiers(retrieval, prepared, seed=seed)
+        if encoder is not None:
+            retrieval = with_encoder(retrieval, encoder, bank, seed=seed)
     tables = with_controls(retrieval.tables, None, seed=seed)
     if data is not None and speech:
         tables, absent["exact_learner"] = with_speech_ceilings(tables, data, prepared), REASON_EXACT
@@ -136,7 +159,19 @@ def run(
     )  # fmt: skip
     if speech or of_words:
         results = replace(results, limits=limits_of(tables) if speech else LIMITS)
-    report = write_all(output, prepared, results, tables, answers, [], config)
+    figures = {}
+    if encoder is not None and checkpoint is not None:
+        results = replace(
+            results,
+            scores=labelled(results.scores, encoder),
+            study={**results.study, "encoding": describe_encoder(encoder, checkpoint)},
+        )
+        names = [str(name) for name in tables.candidates["candidate"]]
+        looked = attention_table(encoder, bank.rows(names)) if isinstance(bank, TargetBank) else None
+        if looked is not None:
+            save_attention(output, looked)
+            figures["attention"] = attention_figure(looked, simulated=prepared.simulated)
+    report = write_all(output, prepared, results, tables, answers, [], config, figures)
     console.print(results_table(results))
     console.print(f"Report: {report}")
 

@@ -14,7 +14,9 @@ from neurodecode.core.provenance import versions
 from neurodecode.core.scores import Score
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.items import is_across_subjects, is_tested
+from neurodecode.workflow.left_out import with_classifiers, with_distances
 from neurodecode.workflow.network_alone import rank_network
+from neurodecode.workflow.pooled import EVERYBODY, as_everybody, pooled_copy, require_no_subject_parts
 from neurodecode.workflow.records import asked_of, retrieval_records
 from neurodecode.workflow.retrieve import rank_study
 from neurodecode.workflow.speech import rank_segments
@@ -39,7 +41,8 @@ class Benchmark:
     configs : tuple of Path
         YAML files of the network, composed from left to right.
     setting : str
-        ``within`` trains a network for each subject, ``joint`` one for all subjects together.
+        ``within`` trains a network for each subject, ``joint`` one for all subjects together; of a split that leaves
+        subjects out, one is trained for each of its folds either way.
     seeds : tuple of int
         Of weights and order; all else is the same for every seed.
     subjects : tuple of str
@@ -96,7 +99,9 @@ def run_benchmark(
     bank = _bank(prepared, _parent(targets))
     split = prepared.split
     if is_across_subjects(split, prepared.subjects):
-        raise ConfigError("benchmark: the split leaves subjects out, but a network knows only those it met")
+        if not isinstance(bank, TargetBank) or asked_of(prepared.info) == "word":
+            raise ConfigError("benchmark: the split leaves subjects out, which is not done for speech and words yet")
+        require_no_subject_parts(plan.configs, prepared, {name: bank.layers[name].space.shape for name in targets})
     cells = []
     for seed in plan.seeds:
         path = output / "seeds" / f"{plan.name}_{plan.setting}_seed-{seed}.json"
@@ -166,29 +171,35 @@ def _run_seed(
     progress: Callable[[str], None],
 ) -> list[Score]:
     """Train every network of a seed, unless it is there already; rank the test items of all subjects and score them."""
-    split, checkpoints = prepared.split, {}
-    for group in plan.groups():
-        who = "joint" if plan.setting == "joint" else group[0]
+    split, checkpoints, source = prepared.split, {}, prepared
+    across = is_across_subjects(split, prepared.subjects)
+    if across:  # the others are trained on as if they were one person
+        source = pooled_copy(prepared, output / "pooled")
+    for group in [plan.subjects] if across else plan.groups():
+        who = "left-out" if across else "joint" if plan.setting == "joint" else group[0]
         for fold in range(split.n_folds):
             here = [subject for subject in group if is_tested(split, subject, fold)]
             if here:
                 name = f"{plan.name}_{who}_seed-{seed}"
                 progress(name if split.n_folds == 1 else f"{name}, fold {fold + 1} of {split.n_folds}")
+                here = [EVERYBODY] if across else here
                 path = train_decoder(
-                    prepared, targets, output / "models" / name / f"fold-{fold}", configs=plan.configs, fold=fold,
+                    source, targets, output / "models" / name / f"fold-{fold}", configs=plan.configs, fold=fold,
                     seed=seed, subjects=here,
                 )  # fmt: skip
                 checkpoints.update({(fold, subject): path for subject in here})
     progress(f"seed {seed}: ranking")
     decode, subjects = decoder_of(checkpoints), list(plan.subjects)
+    decode = as_everybody(decode) if across else decode
     if isinstance(bank, SeriesBank):
         retrieval = rank_segments(prepared, prepared, bank, decode, subjects, layer=next(iter(targets)))
     elif asked_of(prepared.info) == "word":
         retrieval = rank_words(prepared, bank, decode, subjects)
     elif not plan.linear:
-        retrieval = rank_network(prepared, bank, decode, subjects)
+        retrieval = with_distances(rank_network(prepared, bank, decode, subjects), prepared, bank, decode)
     else:
         retrieval = rank_study(prepared, bank, decode=decode, seed=0, subjects=subjects, keep=output / "linear")
+        retrieval = with_classifiers(with_distances(retrieval, prepared, bank, decode), prepared, seed=0)
     joint = plan.setting == "joint" and len(subjects) > 1
     scores, _, _ = retrieval_records(prepared, retrieval.tables, joint=joint, seed=0, absent={})
     return scores

@@ -83,6 +83,8 @@ def windows_as_trials(
             f"{session}/{name}" if session else name
             for session, name in zip(windows["session"].iloc[kept], names, strict=True)
         ]
+        if len(set(names)) < len(names):  # epochs without a clock
+            names = [f"{name}/{row}" for name, row in zip(names, kept, strict=True)]
     units = split.units(first, recording.subject)
     return TrialSet(signals, stimulus[first], units, counts), names
 

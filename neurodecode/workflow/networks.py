@@ -6,7 +6,8 @@ from importlib.resources import as_file, files
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.targets import Targets
 from neurodecode.workflow.decoding import Decode
-from neurodecode.workflow.items import is_tested
+from neurodecode.workflow.items import is_across_subjects, is_tested
+from neurodecode.workflow.pooled import EVERYBODY, as_everybody, pooled_copy, require_no_subject_parts
 from neurodecode.workflow.shuffle import shuffled_copy
 from neurodecode.workflow.spaces import Workspace
 from neurodecode.workflow.train import decoder_of, train_decoder
@@ -42,14 +43,18 @@ def train_all(
     -------
     Decode
         Configured by ``configs/quickstart/decoder.yaml`` and what ``<modality>.yaml`` and ``<study>.yaml`` beside it
-        change.
+        change. Where people are left out, by ``left_out.yaml``: a network without parts of a person, trained on all
+        others as if they were one, so that it can decode anybody.
     """
     checkpoints, split = {}, prepared.split
+    across = is_across_subjects(split, prepared.subjects)
     with as_file(files("neurodecode.configs")) as folder:
-        names = ("decoder", prepared.info["modality"], prepared.name)
+        names = ("left_out",) if across else ("decoder", prepared.info["modality"], prepared.name)
         paths = [folder / "quickstart" / f"{name}.yaml" for name in names]
         configs = [path for number, path in enumerate(paths) if number == 0 or path.is_file()]
         places = {name: space.targets(prepared.name) / name for name in targets}
+        if across:
+            require_no_subject_parts(configs, prepared, {name: found.space.shape for name, found in targets.items()})
         for fold in range(split.n_folds):
             here = [subject for subject in subjects if is_tested(split, subject, fold)]
             if not here:
@@ -59,6 +64,9 @@ def train_all(
                 if shuffled
                 else prepared
             )
+            if across:
+                source = pooled_copy(source, space.pooled(prepared.name, fold if shuffled else None))
+                here = [EVERYBODY]
             path = train_decoder(
                 source,
                 places,
@@ -69,4 +77,4 @@ def train_all(
                 subjects=here,
             )
             checkpoints.update({(fold, subject): path for subject in here})
-    return decoder_of(checkpoints)
+    return as_everybody(decoder_of(checkpoints)) if across else decoder_of(checkpoints)

@@ -1,6 +1,6 @@
 """What a quickstart does, and what it leaves out."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,8 @@ BUILT_IN = "openmoji"
 SPEECH = "spoken_meg"
 #: Voxels outside the visual regions are left out by anatomy, as studies of vision do; nothing else is looked at.
 REGIONS = {"openmoji_fmri": ("V1", "V2", "V4", "LOC", "IT")}
+#: Hz at which recordings are analysed that are faster than what is looked at in them.
+RATES = {"smni_visual": 64.0}
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,10 @@ class Plan:
         Where other studies lie.
     seed : int
         Of everything.
+    options : dict
+        Of a study that is not built in, such as ``{"contrast": "match"}``.
     sfreq : float
-        Sampling rate in Hz at which EEG and MEG are analysed.
+        Sampling rate in Hz at which simulated EEG and MEG are analysed.
     n_pictures : int
         How many test stimuli are reconstructed.
     picture_subjects : int
@@ -51,6 +55,7 @@ class Plan:
     output: Path = Path("outputs/quickstart")
     root: str | None = None
     seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
     sfreq: float = 50.0
     n_pictures: int = 32
     picture_subjects: int = 1
@@ -70,6 +75,13 @@ class Plan:
         """Tell whether the study is simulated first."""
         return self.name == SPEECH or self.name.startswith(f"{BUILT_IN}_")
 
+    @property
+    def rate(self) -> float | None:
+        """Give the sampling rate in Hz to resample to; None keeps what was recorded."""
+        if not self.built_in:
+            return RATES.get(self.name)
+        return None if self.modality == "fmri" else self.sfreq
+
     def plain(self) -> dict[str, Any]:
         """Give plain values for ``config.yaml``."""
         return {**asdict(self), "output": str(self.output)}
@@ -80,6 +92,8 @@ def trimmed(plan: Plan, prepared: PreparedStudy) -> list[str]:
     said = []
     if plan.built_in and prepared.info["modality"] != "fmri":
         said.append(f"Signals were simulated at 250 Hz and analysed at {plan.sfreq:g} Hz.")
+    if plan.name in RATES:
+        said.append(f"Signals were analysed at {RATES[plan.name]:g} Hz.")
     if plan.name in REGIONS:
         said.append(f"Only voxels in {', '.join(REGIONS[plan.name])} were used.")
     count = plan.shuffled_subjects
@@ -103,6 +117,8 @@ def check_plan(plan: Plan) -> None:
         raise ConfigError(f"modality: got {plan.modality!r}, expected eeg, meg, fmri or speech")
     if plan.n_pictures < 2:
         raise ConfigError(f"n_pictures: got {plan.n_pictures}, expected at least 2")
+    if plan.options and plan.built_in:
+        raise ConfigError(f"options: got {', '.join(plan.options)} for the built-in study, expected none")
     for name in ("n_samples", "jobs", "picture_subjects"):
         if getattr(plan, name) < 1:
             raise ConfigError(f"{name}: got {getattr(plan, name)}, expected at least 1")

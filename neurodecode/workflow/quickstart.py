@@ -23,7 +23,9 @@ from neurodecode.training.targets_extraction import extract_study_targets
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.ceilings import CEILINGS, REASON_NO_TRUTH
 from neurodecode.workflow.control import rank_shuffled
+from neurodecode.workflow.items import is_across_subjects
 from neurodecode.workflow.kept_pictures import kept_comparison, pictures_folder
+from neurodecode.workflow.left_out import with_classifiers, with_distances
 from neurodecode.workflow.networks import train_all
 from neurodecode.workflow.plan import REGIONS, Plan, trimmed
 from neurodecode.workflow.reconstruct import choose_stimuli, picture_features, reconstruct_subject
@@ -81,10 +83,9 @@ def run_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
     with timed("data", "Data: simulating a study" if plan.built_in else "Data: looking for the study"):
         root = make_data(plan, space)
     with timed("prepare", "Cache: reading, checking and resampling"):
-        study = open_study(plan.name, root)
-        sfreq = None if study.info.modality == "fmri" or not plan.built_in else plan.sfreq
+        study = open_study(plan.name, root, plan.options)
         prepared = prepare_study(
-            study, space.cache(plan.name), sfreq=sfreq, regions=REGIONS.get(plan.name, ()), jobs=plan.jobs
+            study, space.cache(plan.name), sfreq=plan.rate, regions=REGIONS.get(plan.name, ()), jobs=plan.jobs
         )
     with timed("embed", "Targets: embedding the stimuli with a frozen network"):
         targets = make_targets(prepared, space)
@@ -99,6 +100,7 @@ def run_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
             retrieval = rank_study(
                 prepared, bank, decode=decode, seed=seed, subjects=subjects, keep=keep, jobs=plan.jobs
             )
+            retrieval = with_classifiers(with_distances(retrieval, prepared, bank, decode), prepared, seed=seed)
         with timed("shuffled", "Control: everything again on shuffled pairs"):
             some = subjects[: plan.shuffled_subjects or len(subjects)]
             blind = train_all(prepared, space, targets, seed, some, shuffled=True)
@@ -132,8 +134,8 @@ def run_quickstart(plan: Plan, *, step: Step = print) -> Outcome:
 
 
 def ranked_subjects(prepared: PreparedStudy) -> list[str]:
-    """List the subjects with enough runs to choose models by inner folds; all of them where stimuli are left out."""
-    if prepared.info["averaging"] == "stimulus":
+    """List the subjects with enough runs to choose models by inner folds; all if stimuli or subjects are left out."""
+    if prepared.info["averaging"] == "stimulus" or is_across_subjects(prepared.split, prepared.subjects):
         return prepared.subjects
     units = prepared.split.table.groupby("subject")["unit"].nunique()
     found = [subject for subject in prepared.subjects if units[subject] >= FEWEST_RUNS]
@@ -145,7 +147,7 @@ def ranked_subjects(prepared: PreparedStudy) -> list[str]:
 def make_data(plan: Plan, space: Workspace) -> Path:
     """Simulate the built-in study, or find the folder that holds another; give the data root."""
     if not plan.built_in:
-        return open_study(plan.name, plan.root).root if plan.root is None else Path(plan.root)
+        return open_study(plan.name, plan.root, plan.options).root if plan.root is None else Path(plan.root)
     modality = plan.modality
     if modality == "speech":
         raise ConfigError("modality: speech has a way of its own, neurodecode.workflow.speech")

@@ -12,21 +12,29 @@ from neurodecode.core.results import Results
 from neurodecode.core.scores import BALANCED, Absent, Score, protocol_label
 from neurodecode.datasets.speech_words import OCCURRENCE
 from neurodecode.evaluation.answers import Answers
+from neurodecode.evaluation.areas import AREA
 from neurodecode.evaluation.comparisons import compare_models
 from neurodecode.evaluation.report_tables import ASKED
 from neurodecode.evaluation.retrieval import AnswerTable, evaluate_retrieval, repetition_curve
 from neurodecode.workflow.ceilings import CEILINGS
 from neurodecode.workflow.items import fewer_repetitions, is_across_subjects
+from neurodecode.workflow.left_out import PLAIN, SEPARABLE, SHUFFLED_SEPARABLE
 from neurodecode.workflow.retrieve import CHOSEN, PERMUTED, SHUFFLED, Retrieval
 from neurodecode.workflow.run_folder import RankingTables
 
 ALONE = "decoder_without_context"
-COMPARED = (("decoder", "ridge"), ("decoder", ALONE), ("fused", "decoder"), ("fused", "ridge"), ("fused", "encoding"))
+COMPARED = (
+    (SEPARABLE, PLAIN), ("decoder", PLAIN), (CHOSEN, PLAIN),
+    ("decoder", "ridge"), ("decoder", ALONE), ("fused", "decoder"), ("fused", "ridge"), ("fused", "encoding"),
+)  # fmt: skip
 #: Models that hold something of the network.
 OF_NETWORK = ("decoder", ALONE, "fused", PERMUTED, CHOSEN)
 NOTES = {
     ALONE: "each trial decoded by itself",
     SHUFFLED: "fused ranking by models trained again on shuffled pairs of brain and stimulus",
+    PLAIN: "plain discriminant with shrinkage, all people's trials alike",
+    SEPARABLE: "discriminant of class means over people, noise separable in space and time",
+    SHUFFLED_SEPARABLE: "the separable classifier, fitted on labels permuted within each person",
     PERMUTED: "fused ranking of each item with another item's brain response",
     CHOSEN: "the model that validation chose, for each subject and fold",
 }
@@ -123,6 +131,8 @@ def retrieval_records(
     metrics = ["top1", "top5"] if len(tables.candidates) > 5 else ["top1"]
     if of_words:
         metrics = [f"{BALANCED}{metric}" for metric in metrics]
+    if all(question.has_area for table in answers.values() for question in table.questions("image_given_brain")):
+        metrics.append(AREA)
     differences = compare_models(
         answers, pairs, metrics=metrics, protocol=labels, averaged=averaged, simulated=prepared.simulated, seed=seed
     )

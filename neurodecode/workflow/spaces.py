@@ -29,6 +29,10 @@ class Workspace:
         """Give the folder of a prepared study with permuted training labels."""
         return self.root / "cache" / f"{study}-shuffled-fold{fold}"
 
+    def pooled(self, study: str, fold: int | None = None) -> Path:
+        """Give the folder of a prepared study whose people are one subject; of a fold, with permuted labels."""
+        return self.root / "cache" / (f"{study}-pooled" if fold is None else f"{study}-pooled-shuffled-fold{fold}")
+
     def targets(self, study: str) -> Path:
         """Give the folder of a study's targets, one folder a layer."""
         return self.root / "targets" / study

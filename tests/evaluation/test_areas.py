@@ -65,13 +65,17 @@ def test_records_hold_the_area_with_chance_null_and_intervals():
     expected = np.mean([roc_auc_score(np.array(t.queries) == "new", t.scores[:, 1]) for t in
                         (table["good", f"sub-{n + 1:02d}"] for n in range(6))])  # fmt: skip
     assert good.value == pytest.approx(expected)
-    assert good.chance == 0.5 and 0.5 < good.null_95 < 0.65 < good.value and good.low > good.null_95
+    assert good.chance == 0.5
+    assert 0.5 < good.null_95 < 0.65 < good.value
+    assert good.low > good.null_95
     assert blind.value == blind.null_95 == 0.5
     alone = mine["good", "sub-01"]
     assert alone.low < alone.value < alone.high <= 1.0, "one subject is resampled by its trials"
     difference = compare_models(table, [("good", "blind")], metrics=["auc"], protocol=PROTOCOL, averaged="signals x 1",
                                 simulated=True, seed=0)[-1]  # fmt: skip
-    assert difference.subject == "mean" and difference.value == pytest.approx(expected - 0.5) and difference.low > 0
+    assert difference.subject == "mean"
+    assert difference.value == pytest.approx(expected - 0.5)
+    assert difference.low > 0
 
 
 def test_a_perfect_score_is_one_and_the_other_way_round_nothing():

@@ -65,7 +65,7 @@ def planted(
     """Plant data, targets, generator and picture features; everything between them is the real thing."""
     stub, seen = Stub(bank.layers["last"].space), Seen()
     study = SimpleNamespace(info=SimpleNamespace(modality="eeg"))
-    monkeypatch.setattr(quickstart, "open_study", lambda name, root: study)
+    monkeypatch.setattr(quickstart, "open_study", lambda name, root, options: study)
     monkeypatch.setattr(quickstart, "prepare_study", lambda *arguments, **options: small_study)
     monkeypatch.setattr(quickstart, "make_targets", lambda prepared, space: dict(bank.layers))
     monkeypatch.setattr(quickstart, "BuiltInGenerator", SimpleNamespace(load=lambda: stub))
