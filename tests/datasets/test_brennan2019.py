@@ -11,37 +11,36 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from neurodecode.core.errors import ConfigError, DataError
-from neurodecode.core.prepared import PreparedStudy, prepare_study
+from neurodecode.core.prepared import PreparedStudy
 from neurodecode.datasets.alice_recordings import ELECTRODES
 from neurodecode.datasets.brennan2019 import WORDS, Brennan2019, read_chapter, read_trials
 from neurodecode.datasets.catalogue import open_study
 from neurodecode.datasets.matlab_files import read_mat, text_list
 from neurodecode.datasets.miniatures.brennan2019 import LAYOUTS, STEP, chapter, heard_by, signals_of, stories
-from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.miniatures.spoken import word_retrieval
 
-
-@pytest.fixture(scope="module")
-def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("alice")
-    return {layout: write_miniature("brennan2019", folder / layout, layout=layout) for layout in LAYOUTS}
+from .layouts import Layouts
 
 
 @pytest.fixture(scope="module")
-def prepared(roots: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedStudy]:
-    folder = tmp_path_factory.mktemp("caches")
-    return {
-        layout: prepare_study(open_study("brennan2019", root), folder / layout, sfreq=100.0)
-        for layout, root in roots.items()
-    }
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
+    return Layouts("brennan2019", tmp_path_factory.mktemp("alice"))
+
+
+@pytest.fixture(scope="module")
+def roots(pristine: Layouts) -> dict[str, Path]:
+    return {layout: pristine(layout) for layout in LAYOUTS}
+
+
+@pytest.fixture(scope="module")
+def prepared(pristine: Layouts, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedStudy]:
+    return pristine.prepare(LAYOUTS, tmp_path_factory.mktemp("caches"), sfreq=100.0)
 
 
 @pytest.fixture
-def copy(roots: dict[str, Path], tmp_path: Path) -> Path:
+def copy(pristine: Layouts, tmp_path: Path) -> Path:
     """Trials, words and recording of the first person, without sounds."""
-    root = tmp_path / "alice"
-    shutil.copytree(roots["mat"], root, ignore=shutil.ignore_patterns("S03.mat", "audio"))
-    return root
+    return pristine.copy("mat", tmp_path / "alice", "S03.mat", "audio")
 
 
 def test_both_versions_are_one_study(prepared: dict[str, PreparedStudy]) -> None:

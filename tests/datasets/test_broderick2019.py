@@ -15,37 +15,36 @@ from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
 from neurodecode.core.errors import ConfigError, DataError
-from neurodecode.core.prepared import PreparedStudy, prepare_study
+from neurodecode.core.prepared import PreparedStudy
 from neurodecode.datasets.broderick2019 import Broderick2019
 from neurodecode.datasets.catalogue import open_study
 from neurodecode.datasets.gentle_alignments import read_alignment, sentences_of
 from neurodecode.datasets.miniatures.broderick2019 import LAYOUTS, signals_of, stories
-from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.miniatures.spoken import word_retrieval
+
+from .layouts import Layouts
 
 RECORDING = "Natural Speech/EEG/Subject1/Subject1_Run1.mat"
 
 
 @pytest.fixture(scope="module")
-def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("sea")
-    return {layout: write_miniature("broderick2019", folder / layout, layout=layout) for layout in LAYOUTS}
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
+    return Layouts("broderick2019", tmp_path_factory.mktemp("sea"))
 
 
 @pytest.fixture(scope="module")
-def prepared(roots: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedStudy]:
-    folder = tmp_path_factory.mktemp("caches")
-    return {
-        layout: prepare_study(open_study("broderick2019", root), folder / layout, sfreq=64.0)
-        for layout, root in roots.items()
-    }
+def roots(pristine: Layouts) -> dict[str, Path]:
+    return {layout: pristine(layout) for layout in LAYOUTS}
+
+
+@pytest.fixture(scope="module")
+def prepared(pristine: Layouts, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedStudy]:
+    return pristine.prepare(LAYOUTS, tmp_path_factory.mktemp("caches"), sfreq=64.0)
 
 
 @pytest.fixture
-def copy(roots: dict[str, Path], tmp_path: Path) -> Path:
-    root = tmp_path / "sea"
-    shutil.copytree(roots["gentle"], root, ignore=shutil.ignore_patterns("Subject2", "*.wav"))
-    return root
+def copy(pristine: Layouts, tmp_path: Path) -> Path:
+    return pristine.copy("gentle", tmp_path / "sea", "Subject2", "*.wav")
 
 
 def test_both_sources_of_words_give_one_table(prepared: dict[str, PreparedStudy]) -> None:

@@ -40,48 +40,30 @@ from neurodecode.datasets.gifford2022.pictures import read_metadata
 from neurodecode.datasets.gifford2022.study import ThingsEEG2
 from neurodecode.datasets.gifford2022.trials import SEED, kept_rows
 from neurodecode.datasets.miniatures import gifford2022 as miniature
-from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.miniatures.planted import code_of
+
+from .layouts import Layouts
 
 Prepared = dict[str, PreparedStudy]
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A miniature of each layout, written once; not to be changed."""
-    root = tmp_path_factory.mktemp("eeg2")
-
-    def get(layout: str) -> Path:
-        if not (root / layout).exists():
-            write_miniature("things_eeg2", root / layout, layout=layout)
-        return root / layout
-
-    return get
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
+    return Layouts("things_eeg2", tmp_path_factory.mktemp("eeg2"))
 
 
 @pytest.fixture(scope="module")
-def prepared(pristine: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepared(pristine: Layouts, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """Every layout prepared; of two, both subjects."""
-    caches = tmp_path_factory.mktemp("caches")
-    return {
-        layout: prepare_study(
-            open_study("things_eeg2", pristine(layout)),
-            caches / layout,
-            subjects=None if layout in ("B", "E") else ["sub-01"],
-        )
-        for layout in DIALECTS
-    }
+    first = {layout: ["sub-01"] for layout in DIALECTS if layout not in ("B", "E")}
+    return pristine.prepare(DIALECTS, tmp_path_factory.mktemp("caches"), subjects=first)
 
 
 @pytest.fixture
-def damaged(pristine: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+def damaged(pristine: Layouts, tmp_path: Path) -> Callable[[str], Path]:
     """Give a copy of a miniature with one subject, which a test may damage."""
-
-    def get(layout: str) -> Path:
-        hidden = shutil.ignore_patterns("sub-02", "training_images", "test_images")
-        return Path(shutil.copytree(pristine(layout), tmp_path / layout, ignore=hidden))
-
-    return get
+    hidden = ("sub-02", "training_images", "test_images")
+    return lambda layout: pristine.copy(layout, tmp_path / layout, *hidden)
 
 
 def signals(study: PreparedStudy, part: str, subject: str = "sub-01") -> NDArray[np.float64]:

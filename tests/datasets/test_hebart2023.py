@@ -24,8 +24,9 @@ from neurodecode.datasets.hebart2023.layout import Dialect, Place
 from neurodecode.datasets.hebart2023.study import ThingsMEG
 from neurodecode.datasets.hebart2023.trials import read_attributes, zero_shot_rows
 from neurodecode.datasets.miniatures import hebart2023 as miniature
-from neurodecode.datasets.miniatures.catalogue import write_miniature
 from neurodecode.datasets.miniatures.planted import code_of
+
+from .layouts import Layouts
 
 Prepared = dict[str, PreparedStudy]
 RECORDED = ("fif", "bids")
@@ -33,37 +34,20 @@ DERIVED = ("atm", "atm_zscore", "ubp", "neurobridge")
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A miniature of each layout, written once; not to be changed."""
-    root = tmp_path_factory.mktemp("meg")
-
-    def get(layout: str) -> Path:
-        if not (root / layout).exists():
-            write_miniature("things_meg", root / layout, layout=layout)
-        return root / layout
-
-    return get
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
+    return Layouts("things_meg", tmp_path_factory.mktemp("meg"))
 
 
 @pytest.fixture(scope="module")
-def prepared(pristine: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Every layout prepared."""
-    caches = tmp_path_factory.mktemp("caches")
-    return {
-        layout: prepare_study(open_study("things_meg", pristine(layout)), caches / layout)
-        for layout in miniature.LAYOUTS
-    }
+def prepared(pristine: Layouts, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return pristine.prepare(miniature.LAYOUTS, tmp_path_factory.mktemp("caches"))
 
 
 @pytest.fixture
-def damaged(pristine: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+def damaged(pristine: Layouts, tmp_path: Path) -> Callable[[str], Path]:
     """Give a copy of a miniature with one subject, which a test may damage."""
-
-    def get(layout: str) -> Path:
-        hidden = shutil.ignore_patterns("sub-02", "sub-BIGMEG2", "*P2*", "object_images", "Image_set_Resize")
-        return Path(shutil.copytree(pristine(layout), tmp_path / layout, ignore=hidden))
-
-    return get
+    hidden = ("sub-02", "sub-BIGMEG2", "*P2*", "object_images", "Image_set_Resize")
+    return lambda layout: pristine.copy(layout, tmp_path / layout, *hidden)
 
 
 def load(root: Path, **options: Any) -> Any:
