@@ -173,7 +173,7 @@ class Question:
         self._values: tuple[str, NDArray[np.float64]] | None = None
         self._ranks = _ranks_of_every_label(scores, codes, len(self.names))
         self._folds = np.unique(np.zeros(len(queries)) if folds is None else np.asarray(folds), return_inverse=True)[1]
-        self._margins = None
+        self._margins: NDArray[Any] | None = None
         if self.n_candidates == len(self.names) == 2:
             first, second = np.argsort(codes)
             self._margins = scores[:, second] - scores[:, first]

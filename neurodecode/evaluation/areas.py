@@ -49,7 +49,7 @@ def area_values(margins: NDArray[np.floating], positive: NDArray[np.bool_], fold
 
 def _share_below(values: NDArray[np.floating], others: NDArray[np.floating]) -> Floats:
     ordered = np.sort(others)
-    below, upto = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+    below, upto = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
     return np.asarray((below + upto) / (2 * len(others)), dtype=np.float64)
 
 

@@ -96,9 +96,9 @@ def with_classifiers(
         )
         report: dict[str, Any] = {**reports[key], "chosen": chosen[key], "cross_entropy": {**losses, SEPARABLE: loss}}
         reports[key] = {**report, SEPARABLE: fitted.report()}
-    scores = {key: np.concatenate(parts) for key, parts in found.items()}
+    more = {key: np.concatenate(parts) for key, parts in found.items()}
     # The classifiers first, as the other models of a study; what was chosen and controls last.
-    merged = RankingTables(tables.queries, tables.candidates, {**tables.scores, **scores})
+    merged = RankingTables(tables.queries, tables.candidates, {**tables.scores, **more})
     return replace(retrieval, tables=merged, chosen=chosen, reports=reports)
 
 

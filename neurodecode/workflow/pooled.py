@@ -16,10 +16,9 @@ from neurodecode.core.errors import ConfigError, LeakageError, MismatchError
 from neurodecode.core.files import atomic_folder, fingerprint, read_json, write_json, write_table
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.split import Split
-from neurodecode.encoders.brain.layouts import SensorLayout
+from neurodecode.encoders.brain.layouts import SensorLayout, SubjectSensors
 from neurodecode.training.config_files import read_config
 from neurodecode.training.configuration import compose
-from neurodecode.training.preparation import SubjectSensors
 from neurodecode.training.prepared_task import EncoderFactory
 from neurodecode.training.recipes import n_parameters
 from neurodecode.training.short_names import import_built_ins
@@ -69,7 +68,11 @@ def pooled_copy(prepared: PreparedStudy, folder: Path) -> PreparedStudy:
         shutil.rmtree(folder)
     _check_layouts(prepared)
     averaging = str(prepared.info["averaging"])
-    tables, offsets, blocks, flags, count = [], {}, [], [], 0
+    tables: list[pd.DataFrame] = []
+    blocks: list[dict[str, Any]] = []
+    offsets: dict[str, int] = {}
+    flags: list[str] = []
+    count = 0
     with atomic_folder(folder) as temporary:
         goal = temporary / EVERYBODY
         goal.mkdir()

@@ -26,9 +26,8 @@ def results_table(results: Results) -> Table:
     """
     mean = [score for score in results.scores if score.subject == "mean" and score.direction == "image_given_brain"]
     known = {score.metric for score in mean}
-    metrics = [name for name in ("balanced_top1", "balanced_top5") if name in known] or [
-        name for name in ("top1", "top5", "auc") if name in known
-    ]
+    balanced: list[str] = [name for name in ("balanced_top1", "balanced_top5") if name in known]
+    metrics = balanced or [name for name in ("top1", "top5", "auc") if name in known]
     chosen = {(score.model, score.metric): score for score in mean}
     title = f"{results.study.get('name', 'result')}: {asked_for(results)} given brain, mean over subjects"
     table = Table(title=title + (" - SIMULATED DATA" if results.simulated else ""), title_justify="left")

@@ -1,5 +1,6 @@
 """People who are left out: classifiers beside the rankings, networks trained on everybody else, and who is refused."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,11 @@ from neurodecode.core.split_rules import split_by_rule
 from neurodecode.core.stimuli import Stimuli
 from neurodecode.core.study import Study, StudyInfo
 from neurodecode.core.targets import TargetSpace, TargetWriter
-from neurodecode.workflow import left_out
+from neurodecode.datasets.catalogue import open_study
+from neurodecode.encoders.linear.class_scores import fit_plain_discriminant, pairwise_auc
+from neurodecode.encoders.linear.selection import truth_index
+from neurodecode.encoders.linear.separable import fit_separable
+from neurodecode.encoders.linear.trials import join
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.benchmark import Benchmark, run_benchmark
 from neurodecode.workflow.items import fold_items
@@ -153,8 +158,8 @@ def test_labels_of_the_person_left_out_change_nothing_but_the_score(
         np.testing.assert_array_equal(before[model, "sub-02"], after[model, "sub-02"])
     # Nor do its other trials: each is scored by itself.
     one = replace(items, test=items.test.select(np.array([3])))
-    train = left_out.join([items.train, items.validation])
-    fitted = left_out.fit_separable(train, [16])
+    train = join([items.train, items.validation])
+    fitted = fit_separable(train, [16])
     np.testing.assert_allclose(
         fitted.classifier.score(items.test.signals)[3], fitted.classifier.score(one.test.signals)[0]
     )
@@ -235,3 +240,25 @@ def test_quickstart_network_decodes_somebody_it_never_met(odd: PreparedStudy, ta
     assert not np.allclose(
         blind(4, "sub-05", items.test.signals)["word"], decode(4, "sub-05", items.test.signals)["word"]
     )
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize(("contrast", "bar"), [("second", 0.855), ("match", 0.747)])
+def test_real_people_left_out_are_decoded_better_than_by_a_plain_discriminant(
+    contrast: str, bar: float, tmp_path: Path
+) -> None:
+    if "NEURODECODE_DATA" not in os.environ:
+        pytest.skip("NEURODECODE_DATA is not set: the real recordings are not at hand")
+    prepared = prepare_study(open_study("smni_visual", options={"contrast": contrast}), tmp_path / "cache", sfreq=64.0)
+    ours, plain = [], []
+    for fold, subject in enumerate(prepared.subjects):
+        items = fold_items(prepared, subject, fold=fold)
+        train = join([items.train, items.validation])
+        truth = truth_index(items.test.stimulus, np.unique(train.stimulus))
+        ours.append(pairwise_auc(fit_separable(train, [16, 32]).classifier.score(items.test.signals), truth))
+        plain.append(pairwise_auc(fit_plain_discriminant(train, 8).score(items.test.signals), truth))
+    differences = np.array(ours) - plain
+    people = np.random.default_rng(0).integers(0, len(ours), size=(2000, len(ours)))
+    assert np.mean(ours) > bar
+    assert np.quantile(differences[people].mean(axis=1), 0.025) > 0
