@@ -109,7 +109,8 @@ def rank_cell(
     def decode(signals: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         return own.place(task.decode(subject, signals, ranking=True))
 
-    matrix, rule, table = rank_embeddings(decode, items, own, candidates, start=start, seed=seed)
+    reference = own.rows(group.trained() if not own.bases else items.train.stimulus.tolist())
+    matrix, rule, table = rank_embeddings(decode, items, own, candidates, reference=reference, start=start, seed=seed)
     notes = {"network": report, "rule": rule, "validation": table}
     return Cell(strategy, subject, matrix, items, candidates, f"epoch {report['epoch']}, {rule}", notes)
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from neurodecode.encoders.linear.bank import (
     take_rows,
 )
 from neurodecode.encoders.linear.choice import choose
-from neurodecode.encoders.linear.embedding_rule import LEAST_ROWS_FOR_GAUSSIANS, EmbeddingRule
+from neurodecode.encoders.linear.embedding_rule import LEAST_ROWS_FOR_GAUSSIANS, EmbeddingRule, fit_embedding_rule
 from neurodecode.encoders.linear.evidence import Borrowed, cross_fitted_stage, decoder_evidence, ridge_rules_of
 from neurodecode.encoders.linear.noise import noise_kind_of
 from neurodecode.encoders.linear.scoring import Rule, fit_rule, score
+from neurodecode.encoders.linear.selection import truth_index
 from neurodecode.encoders.linear.stage import MOST_TARGETS, harmonic_mean
 from neurodecode.encoders.linear.trials import TrialSet, join
 from neurodecode.training.adaptation_group import GroupStart
@@ -90,7 +92,14 @@ def scratch_decoder(
 
 
 def rank_embeddings(
-    decode: Decoding, items: Items, bank: FoldBank, candidates: list[str], *, start: GroupStart | None, seed: int
+    decode: Decoding,
+    items: Items,
+    bank: FoldBank,
+    candidates: list[str],
+    *,
+    reference: Vectors,
+    start: GroupStart | None,
+    seed: int,
 ) -> tuple[NDArray[np.float32], str, dict[str, dict[str, float]]]:
     """Score a network's embeddings by the rule that the budget's validation chooses.
 
@@ -104,6 +113,8 @@ def rank_embeddings(
         Targets.
     candidates : list of str
         The gallery.
+    reference : mapping of str to array of shape (n_stimuli, dim)
+        Targets of the stimuli that the known subjects were trained on.
     start : GroupStart, optional
         The group's responses, by which rules can be fitted on what the new subject would answer to many stimuli.
     seed : int
@@ -119,22 +130,30 @@ def rank_embeddings(
     Notes
     -----
     A rule is taken for a better one only by more than a standard error; the rules fitted on the group come first. With
-    fewer validation stimuli than 40, and no group, cosines and the correlation alone compete.
+    fewer validation stimuli than 40 cosines and the correlation alone compete, about the centre of `reference`, for a
+    handful of stimuli has none.
     """
     queries, train = items.validation.averaged(), items.train
     known = np.asarray(items.known, dtype=np.str_)
     features, vectors = bank.rows(items.known), bank.rows(candidates)
     validation, test = decode(queries.signals), decode(items.test.signals)
+    gallery_names = np.unique(queries.stimulus)
+    gallery = take_rows(features, rows_of(gallery_names, known))
     with threadpool_limits(limits=1, user_api="blas"):
-        borrowed = None
-        if len(queries) >= LEAST_ROWS_FOR_GAUSSIANS:
-            stage, held_out = cross_fitted_stage(train, features, known, noise_kind_of(train.stimulus), seed)
-            borrowed = Borrowed(stage, ridge_rules_of(stage, held_out, seed))
+        if len(queries) < LEAST_ROWS_FOR_GAUSSIANS:
+            truths = take_rows(features, rows_of(queries.stimulus, known))
+            answers = truth_index(queries.stimulus, gallery_names)
+            plain, choice, _ = fit_embedding_rule(
+                validation, truths, queries.group, gallery, answers, reference, seed=seed
+            )
+            plain = replace(plain, offsets={name: reference[name].mean(axis=0) for name in plain.offsets})
+            return plain.score(test, vectors).astype(np.float32), choice.name, choice.table
+        stage, held_out = cross_fitted_stage(train, features, known, noise_kind_of(train.stimulus), seed)
+        borrowed = Borrowed(stage, ridge_rules_of(stage, held_out, seed))
         rule, choice, scores, truth = decoder_evidence(
             validation, items.validation, train, features, known, borrowed, seed
         )
         if start is not None and len(train) >= LEAST_ROWS_FOR_GAUSSIANS:
-            gallery = take_rows(features, rows_of(np.unique(queries.stimulus), known))
             counts = [max(1, round(harmonic_mean(part.repetitions))) for part in (queries, items.test)]
             fitted = _GroupRules(start, decode)
             asked = fitted.rules(train, counts[0], seed)
@@ -148,7 +167,6 @@ def rank_embeddings(
         if isinstance(rule, EmbeddingRule):
             matrix = rule.score(test, vectors)
         else:
-            assert borrowed is not None
             sides = borrowed.stage.targets(test), borrowed.stage.targets(vectors)
             matrix = score(*sides, borrowed.rules[rule], items.test.repetitions)
     return matrix.astype(np.float32), choice.name, choice.table

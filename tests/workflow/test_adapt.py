@@ -201,12 +201,16 @@ def test_voxels_have_nothing_in_common() -> None:
         shared_channels("abcde", brain("abcde"), brain("abcdef"), ("sub-01", "sub-02"), "common")
 
 
-def test_a_few_seconds_follow_the_group(shared: PreparedStudy, targets_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["8 trials", "4 stimuli"])
+def test_a_few_seconds_follow_the_group(
+    text: str, shared: PreparedStudy, targets_folder: Path, checkpoint: Path, tmp_path: Path
+) -> None:
     """What a handful of trials cannot tell is left as the group has it, not fitted to them."""
-    plan = AdaptationPlan(NEW, ("8 trials",), ("group", "group_prior"), others=KNOWN, ceiling=False)
+    strategies = ("zero_shot", "group", "group_prior")
+    plan = AdaptationPlan(NEW, (text,), strategies, others=KNOWN, checkpoint=checkpoint, ceiling=False, epochs=2)
     found = run_adaptation(plan, shared, targets_folder, tmp_path / "out")
-    for strategy in ("group", "group_prior"):
-        assert value(found, strategy, "8 trials") > 0.3, strategy
+    for strategy in strategies:
+        assert value(found, strategy, text) > 0.3, strategy
     chosen = found.set_index("strategy")["chosen"]["group_prior"].iloc[0]
     assert chosen.startswith("scaled only")
 

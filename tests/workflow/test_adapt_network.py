@@ -209,7 +209,13 @@ def test_few_queries_are_ranked_by_cosines(
     items = fold_items(small, NEW)
     names = [str(name) for name in np.unique(items.test.stimulus)]
     _, rule, table = rank_embeddings(
-        lambda signals: task.decode(NEW, signals), items, bank.fold(items.known), names, start=None, seed=0
+        lambda signals: task.decode(NEW, signals),
+        items,
+        bank.fold(items.known),
+        names,
+        reference=bank.rows(NAMES[:N_TRAIN]),
+        start=None,
+        seed=0,
     )
     assert rule in ("cosine", "raw_cosine", "correlation")
     assert not any("density" in name for name in table)
