@@ -55,7 +55,7 @@ def test_every_recipe_composes_with_study_protocol_and_size(recipe: str, capsys:
 def test_published_recipes_compose_with_their_own_small_size(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     small = printed(capsys, f"recipe/{recipe}", "study/openmoji_eeg", "protocol/within_subject", f"size/small/{recipe}")
     assert small["data"]["init_args"]["batch_size"] <= 256
-    assert small["trainer"]["max_epochs"] <= 30
+    assert small["trainer"]["max_epochs"] <= 50
     assert small["data"]["init_args"]["subjects"] == ["sub-01"]
     assert small["recipe"]["kind"] == "published"
     names = [f"recipe/{recipe}", "study/openmoji_eeg", "protocol/within_subject", f"size/small/{recipe}"]
