@@ -1,34 +1,30 @@
 """The cache: a study read, preprocessed and proven once, then opened in milliseconds by many processes."""
 
-import multiprocessing
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from neurodecode.core.array_store import ArrayStore
-from neurodecode.core.checks import check_channels, check_expected, check_pairing, check_signals
+from neurodecode.core.checks import check_channels, check_expected, check_pairing
 from neurodecode.core.errors import ConfigError, DataError, suggestion
 from neurodecode.core.files import (
-    atomic_folder,
     fingerprint,
     folder_lock,
     read_json,
     read_table,
     write_json,
-    write_table,
 )
+from neurodecode.core.preparing import prepare_subjects
 from neurodecode.core.recording import Recording
 from neurodecode.core.session_scaling import KINDS, fit_session_scaling, scaled
 from neurodecode.core.session_scaling import Kind as SessionScalingKind
 from neurodecode.core.split import Split
 from neurodecode.core.split_rules import ACROSS, RULES, leave_one_subject_out, split_by_rule
 from neurodecode.core.stimuli import Stimuli
-from neurodecode.core.stored_recording import FORMAT, load_recording, save_recording
+from neurodecode.core.stored_recording import FORMAT, load_recording
 from neurodecode.core.stretches import with_stretches
 from neurodecode.core.study import Study
 
@@ -207,7 +203,7 @@ def prepare_study(
         folder.mkdir(parents=True, exist_ok=True)
         stimuli = study.stimuli()
         todo = [subject for subject in wanted if not (folder / subject).is_dir()]
-        _prepare_subjects(study, folder, todo, sfreq, regions, stimuli, jobs=jobs, progress=progress)
+        prepare_subjects(study, folder, todo, sfreq, regions, stimuli, jobs=jobs, progress=progress)
         recordings = {subject: load_recording(folder / subject) for subject in wanted}
         check_channels(recordings)
         check_expected(study.info, stimuli, recordings, n_subjects=len(available))
@@ -237,54 +233,6 @@ def prepare_study(
             },
         )
     return PreparedStudy(folder)
-
-
-def _prepare_subjects(
-    study: Study,
-    folder: Path,
-    subjects: Sequence[str],
-    sfreq: float | None,
-    regions: Sequence[str],
-    stimuli: Stimuli,
-    *,
-    jobs: int,
-    progress: Callable[[str], None],
-) -> None:
-    """Read and write each subject, in this process or in several."""
-    if min(jobs, len(subjects)) <= 1:
-        for subject in subjects:
-            progress(subject)
-            _prepare_subject(study, folder, subject, sfreq, regions, stimuli)
-        return
-    # A fresh interpreter for each: the libraries that read recordings hold threads, which do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(subjects)), mp_context=context) as pool:
-        try:
-            running = {
-                pool.submit(_prepare_subject, study, folder, subject, sfreq, regions, stimuli): subject
-                for subject in subjects
-            }
-            for finished in as_completed(running):
-                finished.result()
-                progress(running[finished])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _prepare_subject(
-    study: Study, folder: Path, subject: str, sfreq: float | None, regions: Sequence[str], stimuli: Stimuli
-) -> None:
-    with atomic_folder(folder / subject) as temporary:
-        store = ArrayStore(temporary)
-        recording = study.load(subject, sfreq=sfreq, store=store)
-        if regions:
-            recording = recording.in_regions(regions, store)
-        check_pairing(recording, stimuli)
-        check_signals(recording)
-        save_recording(temporary, recording, store=store)
-        for name, table in study.annotations(subject).items():
-            write_table(temporary / f"annotation-{name}.csv", table)
 
 
 def _proof(recording: Recording, stimuli: Stimuli, split: Split) -> dict[str, Any]:
