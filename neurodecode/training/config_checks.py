@@ -100,7 +100,7 @@ def find_class(name: str) -> type | None:
     try:
         place = importlib.import_module(module)
     except ImportError as error:
-        raise ConfigError(f"got {name!r}, which cannot be imported ({error})") from None
+        raise ConfigError(f"got {name!r}, which cannot be imported ({error}); is its folder in PYTHONPATH?") from None
     except ValueError:
         return None
     kind = getattr(place, last, None)
