@@ -1,5 +1,6 @@
 """Run a recipe over all subjects and several seeds, and write one table."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,7 @@ def run(
     output : Path, optional
         Folder of the result; by default outputs/benchmark/, the study's and the recipe's name.
     """
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -70,33 +72,46 @@ def run(
     folder = Path("outputs/benchmark") / prepared.name / name if output is None else output
     table = run_benchmark(plan, prepared, places, folder, progress=lambda text: console.print(f"Benchmark: {text}"))
     simulated = " - SIMULATED DATA" if prepared.simulated else ""
-    shown = Table(
-        title=f"{name} on {prepared.name}: {asked_of(prepared.info)} given brain{simulated}", title_justify="left"
-    )
     here = table[table["direction"] == "image_given_brain"].to_dict(orient="records")
     found = {(row["model"], row["subject"], row["metric"]): row for row in here}
     scored = set(table["metric"])
     metrics = [metric for metric in ("balanced_top1", "balanced_top5") if metric in scored] or [
         metric for metric in ("top1", "top5") if metric in scored
     ]
+    several = len(plan.seeds) > 1
+    shown = Table(
+        title=f"{name} on {prepared.name}: {asked_of(prepared.info)} given brain{simulated}",
+        caption=_caption({metric: [row["chance"] for row in here if row["metric"] == metric] for metric in metrics}),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     shown.add_column("model")
     shown.add_column("subject")
     for metric in metrics:
-        shown.add_column(f"{metric} [95 % interval]", justify="right")
-        shown.add_column("sd over seeds", justify="right", style="dim")
-        shown.add_column("chance", justify="right", style="dim")
+        shown.add_column(metric.replace("_", " "), no_wrap=True)
+        if several:
+            shown.add_column("sd over seeds", style="dim", max_width=8)
     for model, subject in dict.fromkeys((model, subject) for model, subject, metric in found if metric in metrics):
         cells = []
         for metric in metrics:
             row = found[model, subject, metric]
-            cells += [
-                f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
-                f"{row['spread']:.3f}" if row["n_seeds"] > 1 else "",
-                f"{row['chance']:.3f}",
-            ]
+            cells.append(f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
+            if several:
+                cells.append(f"{row['spread']:.3f}")
         shown.add_row(model, subject, *cells)
     console.print(shown)
     console.print(f"Table: {folder / TABLE}")
+
+
+def _caption(chances: Mapping[str, Sequence[float]]) -> str:
+    """Say what the numbers are and what guessing gives: one number, or from the least to the most."""
+    said = []
+    for metric, values in chances.items():
+        low, high = f"{min(values):.3f}", f"{max(values):.3f}"
+        said.append(f"{metric.replace('_', ' ')} {low if low == high else f'{low} to {high}'}")
+    return f"mean over seeds, 95 % interval over stimuli and subjects; chance: {', '.join(said)}"
 
 
 def _layers(folder: Path, wanted: list[str] | None) -> dict[str, Path]:
