@@ -92,7 +92,7 @@ def run(
     for metric in metrics:
         shown.add_column(metric.replace("_", " "), no_wrap=True)
         if several:
-            shown.add_column("sd over seeds", style="dim", max_width=8)
+            shown.add_column("sd", style="dim", no_wrap=True)
     for model, subject in dict.fromkeys((model, subject) for model, subject, metric in found if metric in metrics):
         cells = []
         for metric in metrics:
@@ -111,7 +111,7 @@ def _caption(chances: Mapping[str, Sequence[float]]) -> str:
     for metric, values in chances.items():
         low, high = f"{min(values):.3f}", f"{max(values):.3f}"
         said.append(f"{metric.replace('_', ' ')} {low if low == high else f'{low} to {high}'}")
-    return f"mean over seeds, 95 % interval over stimuli and subjects; chance: {', '.join(said)}"
+    return f"mean and sd over seeds, 95 % interval over stimuli and subjects; chance: {', '.join(said)}"
 
 
 def _layers(folder: Path, wanted: list[str] | None) -> dict[str, Path]:
