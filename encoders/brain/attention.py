@@ -130,8 +130,8 @@ class Attention(nn.Module):
             Who asks.
         context : Tensor of shape (n, n_context, context_width), optional
             Who is asked; the tokens themselves by default.
-        mask : Tensor of bool, shape broadcastable to (n, n_heads, n_tokens, n_context), optional
-            True where a token may look.
+        mask : Tensor, shape broadcastable to (n, n_heads, n_tokens, n_context), optional
+            True where a token may look; or numbers, which are added to the logits.
         positions : Tensor of shape (n_tokens,), optional
             For rotary attention.
 
@@ -145,10 +145,21 @@ class Attention(nn.Module):
         output: Tensor = self.output(gathered.transpose(-3, -2).flatten(-2))
         return output
 
-    def weights(self, tokens: Tensor, context: Tensor | None = None, *, positions: Tensor | None = None) -> Tensor:
-        """Return the attention maps, shape (n, n_heads, n_tokens, n_context); rows sum to 1."""
+    def weights(
+        self,
+        tokens: Tensor,
+        context: Tensor | None = None,
+        *,
+        added: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Tensor:
+        """Return the attention maps, shape (n, n_heads, n_tokens, n_context); rows sum to 1.
+
+        ``added`` are numbers that :meth:`forward` was given as its mask.
+        """
         query, key, _ = self.projected(tokens, context, positions)
-        maps: Tensor = (query @ key.transpose(-2, -1) / self.head_width**0.5).softmax(dim=-1)
+        logits = query @ key.transpose(-2, -1) / self.head_width**0.5
+        maps: Tensor = (logits if added is None else logits + added).softmax(dim=-1)
         return maps
 
 

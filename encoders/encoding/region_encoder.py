@@ -1,12 +1,13 @@
 """Region queries: every region asks the features of a stimulus; its voxels read the answer, each in its own way."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurodecode.core.errors import MismatchError
+from neurodecode.core.errors import ConfigError, MismatchError
 from neurodecode.encoders.brain.attention import Attention, AttentionBlock
 from neurodecode.encoders.brain.backbones import check_dropout
 from neurodecode.encoders.brain.batches import SubjectBatch
@@ -41,15 +42,18 @@ class QueryLayer(nn.Module):
         refined: Tensor = queries + self.dropout(self.among(self.norm(queries)))
         return refined
 
-    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
-        """Return queries ``(n, n_queries, width)`` that have seen the context ``(n, n_tokens, width)``."""
-        answered: Tensor = self.block(self.asking(queries), context)
+    def forward(self, queries: Tensor, context: Tensor, preferences: Tensor | None = None) -> Tensor:
+        """Return queries ``(n, n_queries, width)`` that have seen the context ``(n, n_tokens, width)``.
+
+        ``preferences`` of shape (n_queries, n_tokens) are added to the logits of the attention to the context.
+        """
+        answered: Tensor = self.block(self.asking(queries), context, mask=preferences)
         return answered
 
-    def weights(self, queries: Tensor, context: Tensor) -> Tensor:
+    def weights(self, queries: Tensor, context: Tensor, preferences: Tensor | None = None) -> Tensor:
         """Return where each query looks, shape (n, n_heads, n_queries, n_tokens)."""
         normed = self.block.norms[0](self.asking(queries))
-        return self.block.attention.weights(normed, context)
+        return self.block.attention.weights(normed, context, added=preferences)
 
 
 class RegionEncoder(nn.Module):
@@ -70,6 +74,10 @@ class RegionEncoder(nn.Module):
         Shapes of the features; see :func:`neurodecode.encoders.brain.heads.target_shapes`.
     width, n_heads, hidden, n_layers, dropout
         Size of the layers, see :class:`QueryLayer`. Features of another width are mapped to it linearly.
+    preference : float
+        Above 0, every region also learns how much it likes each token whatever the picture shows, this many times as
+        fast as other weights: where it looks is then learnt from few pictures. 0, as published, leaves it to the
+        features alone.
     regions, sides
         See :func:`neurodecode.encoders.encoding.regions.region_of_channels`.
 
@@ -95,13 +103,17 @@ class RegionEncoder(nn.Module):
         hidden: int = 1024,
         n_layers: int = 1,
         dropout: float = 0.1,
+        preference: float = 0.0,
         regions: list[str] | None = None,
         sides: Sequence[str] = ("lh", "rh"),
     ) -> None:
         super().__init__()
         check_dropout(dropout=dropout)
+        if not preference >= 0:
+            raise ConfigError(f"preference: got {preference}, expected 0 or more")
         self.n_channels = dict(n_channels)
         self.n_times = n_times
+        self.width = width
         self.shapes = target_shapes(targets)
         self.inputs = nn.ModuleList(
             nn.Identity() if shape[-1] == width else nn.Linear(shape[-1], width) for shape in self.shapes.values()
@@ -113,6 +125,9 @@ class RegionEncoder(nn.Module):
         self.regions = all_regions(named)
         self.queries = nn.Parameter(0.02 * torch.randn(len(self.regions), width))
         self.layers = nn.ModuleList(QueryLayer(width, n_heads, hidden=hidden, dropout=dropout) for _ in range(n_layers))
+        self.preference = preference
+        n_tokens = sum(prod(shape[:-1]) for shape in self.shapes.values())
+        self.preferences = nn.Parameter(torch.zeros(n_layers, len(self.regions), n_tokens)) if preference else None
         self.norm = nn.LayerNorm(width)
         self.readouts = nn.ModuleList(nn.Linear(width, count * n_times) for count in self.n_channels.values())
         for readout in self.readouts:
@@ -127,7 +142,7 @@ class RegionEncoder(nn.Module):
 
     def extra_repr(self) -> str:
         """Name what shapes alone do not tell."""
-        return f"regions={', '.join(self.regions)}"
+        return f"regions={', '.join(self.regions)}, preference={self.preference:g}"
 
     def _tokens(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return all features as tokens ``(n, n_tokens, width)``."""
@@ -139,6 +154,19 @@ class RegionEncoder(nn.Module):
             tokens.append(module(features[name].reshape(len(features[name]), -1, shape[-1])))
         return torch.cat(tokens, dim=1)
 
+    def _preferred(self, number: int) -> Tensor | None:
+        """Return what is added to the logits of a layer's attention."""
+        return None if self.preferences is None else self.preference * self.preferences[number]
+
+    @property
+    def tokens(self) -> list[str]:
+        """Names of the tokens in their order: the feature, with a number where it has several."""
+        names = []
+        for name, shape in self.shapes.items():
+            count = prod(shape[:-1])
+            names += [name] if count == 1 else [f"{name} {number}" for number in range(count)]
+        return names
+
     def _asked(self, n_rows: int) -> Tensor:
         return self.queries.expand(n_rows, -1, -1)
 
@@ -146,8 +174,8 @@ class RegionEncoder(nn.Module):
         """Return what every region found in the features, shape (n, n_regions, width)."""
         context = self._tokens(features)
         queries = self._asked(len(context))
-        for layer in self.layers:
-            queries = layer(queries, context)
+        for number, layer in enumerate(self.layers):
+            queries = layer(queries, context, self._preferred(number))
         answered: Tensor = self.norm(queries)
         return answered
 
@@ -158,11 +186,30 @@ class RegionEncoder(nn.Module):
         """
         context = self._tokens(features)
         queries = self._asked(len(context))
-        for layer in self.layers[:-1]:
-            queries = layer(queries, context)
+        for number, layer in enumerate(self.layers[:-1]):
+            queries = layer(queries, context, self._preferred(number))
         last = self.layers[-1]
         assert isinstance(last, QueryLayer)
-        return last.weights(queries, context).mean(dim=1)
+        return last.weights(queries, context, self._preferred(len(self.layers) - 1)).mean(dim=1)
+
+    def _number(self, subject: str) -> int:
+        if subject not in self.n_channels:
+            known = ", ".join(sorted(self.n_channels))
+            raise MismatchError(f"subject: got {subject!r}, expected one the encoder was built for ({known})")
+        return list(self.n_channels).index(subject)
+
+    def outputs_of(self, subject: str) -> dict[str, Tensor]:
+        """Return which of a subject's outputs, channels x times flattened, are read from each of its regions."""
+        region = self.get_buffer(f"region_{self._number(subject)}").repeat_interleave(self.n_times)
+        return {self.regions[place]: torch.nonzero(region == place).flatten() for place in region.unique().tolist()}
+
+    @torch.no_grad()
+    def set_readout(self, subject: str, outputs: Tensor, weight: Tensor, bias: Tensor) -> None:
+        """Take the readout of some of a subject's outputs: weights ``(n_outputs, width)`` and intercepts."""
+        readout = self.readouts[self._number(subject)]
+        assert isinstance(readout, nn.Linear)
+        readout.weight[outputs] = weight
+        readout.bias[outputs] = bias
 
     def read_out(self, answers: Tensor, subject: str) -> Tensor:
         """Read a subject's signal from the regions' answers.
@@ -183,10 +230,7 @@ class RegionEncoder(nn.Module):
         MismatchError
             For a subject the encoder was not built for.
         """
-        if subject not in self.n_channels:
-            known = ", ".join(sorted(self.n_channels))
-            raise MismatchError(f"subject: got {subject!r}, expected one the encoder was built for ({known})")
-        number = list(self.n_channels).index(subject)
+        number = self._number(subject)
         region, readout = self.get_buffer(f"region_{number}"), self.readouts[number]
         assert isinstance(readout, nn.Linear)
         order = torch.argsort(region, stable=True)

@@ -56,7 +56,7 @@ def run(
     from neurodecode.workflow.attention import attention_table, save_attention
     from neurodecode.workflow.bank import TargetBank
     from neurodecode.workflow.ceilings import CEILINGS, REASON_NO_TRUTH, has_truth
-    from neurodecode.workflow.checkpoint import decode_with, open_network, require_fit
+    from neurodecode.workflow.checkpoint import decode_with, find_checkpoint, open_network, require_fit
     from neurodecode.workflow.encoder import (
         describe_encoder,
         labelled,
@@ -164,7 +164,7 @@ def run(
         results = replace(
             results,
             scores=labelled(results.scores, encoder),
-            study={**results.study, "encoding": describe_encoder(encoder, checkpoint)},
+            study={**results.study, "encoding": describe_encoder(encoder, find_checkpoint(checkpoint))},
         )
         names = [str(name) for name in tables.candidates["candidate"]]
         looked = attention_table(encoder, bank.rows(names)) if isinstance(bank, TargetBank) else None

@@ -21,9 +21,12 @@ from neurodecode.training.batches import Batch
 from neurodecode.training.gathering import gathered_sizes, world
 from neurodecode.training.preparation import to_tensor
 from neurodecode.training.prepared_task import EncoderFactory, PreparedTask
+from neurodecode.training.readout_evidence import ReadoutEvidence
+from neurodecode.training.solved_readouts import SolvedReadouts, require_all_rows
 from neurodecode.training.task import OptimizerFactory, Schedule
 
 Ratios = dict[str, NDArray[np.float64]]
+Vectors = NDArray[np.float32]
 
 
 class EncodeTask(PreparedTask):
@@ -37,13 +40,17 @@ class EncodeTask(PreparedTask):
         What the data is like; linked from the data module.
     optimizer, schedule, warm_up, seed
         See :class:`neurodecode.training.task.Task`.
+    objective : str
+        ``error``: the squared error, by batches. ``evidence``: how likely the training signals are whatever the linear
+        readouts are, which are then solved for; for few stimuli and much noise. Every batch holds all training rows,
+        and the encoder is a :class:`neurodecode.encoders.encoding.region_encoder.RegionEncoder` or has its methods.
 
     Notes
     -----
-    Logged are ``train/loss``, the squared error averaged over rows, channels and times, and for validation and test
-    ``loss``, ``correlation`` (Pearson's r over rows for every channel, averaged over channels, then subjects) and
-    ``normalised``: explained over explainable variance, summed over channels, with the noise of every channel estimated
-    from repetitions in the training windows; without repetitions there it is left out.
+    Logged are ``train/loss``, the squared error averaged over rows, channels and times (or the negative log evidence),
+    and for validation and test ``loss``, ``correlation`` (Pearson's r over rows for every channel, averaged over
+    channels, then subjects) and ``normalised``: explained over explainable variance, summed over channels, with the
+    noise of every channel estimated from repetitions in the training windows; without repetitions there it is left out.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("loss", "correlation", "normalised")
@@ -56,10 +63,15 @@ class EncodeTask(PreparedTask):
         schedule: Schedule = "constant",
         warm_up: float = 0.0,
         seed: int = 0,
+        objective: Literal["error", "evidence"] = "error",
     ) -> None:
         super().__init__(interface, optimizer, schedule, warm_up, seed)
         self.save_hyperparameters()
         self.encoder = self.build_encoder(encoder)
+        if objective not in ("error", "evidence"):
+            raise ConfigError(f"objective: got {objective!r}, expected error or evidence")
+        self.evidence = ReadoutEvidence.of(self.encoder) if objective == "evidence" else None
+        self._solved: SolvedReadouts | None = None
         self.ratios: Ratios | None = None
         self._answers: list[tuple[Batch, list[Tensor]]] = []
 
@@ -80,17 +92,20 @@ class EncodeTask(PreparedTask):
     def _found_ratios(self) -> Ratios:
         """Return the ratios by subject; subjects without repetitions in training have none."""
         if self.ratios is None:
-            preparation = self._found_preparation()
-            read = getattr(getattr(self._trainer, "datamodule", None), "training_windows", None)
-            if preparation is None or not callable(read):
-                raise ConfigError("data: got a data module without training windows, expected BrainDataModule")
+            windows, preparation = self._training_windows(), self._found_preparation()
+            assert preparation is not None
             self.ratios = {}
-            for subject in self.interface["subjects"]:
-                signals, names = read(subject)
+            for subject, (signals, names) in windows.items():
                 ratio = signal_to_noise(preparation.apply(subject, signals), names)
                 if ratio is not None:
                     self.ratios[subject] = ratio
         return self.ratios
+
+    def _training_windows(self) -> dict[str, tuple[NDArray[np.float32], NDArray[np.str_]]]:
+        read = getattr(getattr(self._trainer, "datamodule", None), "training_windows", None)
+        if self._found_preparation() is None or not callable(read):
+            raise ConfigError("data: got a data module without training windows, expected BrainDataModule")
+        return {subject: read(subject) for subject in self.interface["subjects"]}
 
     # -- steps ------------------------------------------------------------------------------------------------
 
@@ -107,13 +122,37 @@ class EncodeTask(PreparedTask):
         return torch.cat(errors)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the mean squared error."""
+        """Return the mean squared error, or the negative log evidence."""
+        if self.evidence is not None:
+            return self._evidence_step(batch, self.evidence)
         errors = self._loss(batch, self(batch))
         _, count = world()
         loss: Tensor = errors.sum() * (count / sum(gathered_sizes(errors)))
         self.require_finite(loss)
         self.log_means("train", {"loss": loss.detach()}, len(batch))
         return loss
+
+    def _evidence_step(self, batch: Batch, evidence: ReadoutEvidence) -> Tensor:
+        if self._solved is None:
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            require_all_rows(batch, len(data.items("train")), data.average_training)
+            windows, preparation = self._training_windows(), self._found_preparation()
+            assert preparation is not None
+            prepared = {subject: (preparation.apply(subject, own), names) for subject, (own, names) in windows.items()}
+            self._solved = SolvedReadouts(self.encoder, evidence, prepared, batch)
+        loss = self._solved.loss()
+        self.require_finite(loss)
+        self.log_means("train", {"loss": loss.detach()}, len(batch))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Solve for the readouts before they are judged."""
+        if self._solved is not None:
+            self._solved.settle()
+
+    def on_train_epoch_end(self) -> None:
+        """Solve for the readouts before they are saved."""
+        self.on_validation_epoch_start()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the predictions of a validation batch."""
@@ -183,6 +222,44 @@ class EncodeTask(PreparedTask):
         ConfigError
             For a task that was not loaded from a checkpoint, or no features.
         """
+        prepared = self._reduced(features)
+        count = len(next(iter(prepared.values())))
+        parts = []
+        for begin in range(0, count, batch_size):
+            piece = {name: values[begin : begin + batch_size].to(self.device) for name, values in prepared.items()}
+            wanted = SubjectBatch(subject, torch.zeros(len(next(iter(piece.values()))), 0, 0))
+            (predicted,) = self.encoder(piece, [wanted])
+            parts.append(predicted.float().cpu().numpy())
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def attention(self, features: Mapping[str, NDArray[np.float32]], *, batch_size: int = 64) -> Vectors | None:
+        """Tell where every region looks for any stimuli.
+
+        Parameters
+        ----------
+        features, batch_size
+            As for :meth:`encode`.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_stimuli, n_regions, n_tokens), or None
+            See :meth:`neurodecode.encoders.encoding.region_encoder.RegionEncoder.attention`; None for an encoder
+            without attention.
+        """
+        look = getattr(self.encoder, "attention", None)
+        if not callable(look):
+            return None
+        prepared = self._reduced(features)
+        count = len(next(iter(prepared.values())))
+        pieces = [
+            look({name: values[begin : begin + batch_size].to(self.device) for name, values in prepared.items()})
+            for begin in range(0, count, batch_size)
+        ]
+        return np.asarray(torch.cat(pieces).float().cpu().numpy(), dtype=np.float32)
+
+    def _reduced(self, features: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+        """Apply to features what was fitted to them in training."""
         if self.preparation is None:
             raise ConfigError("encode: got a task without fitted transforms, expected one loaded from a checkpoint")
         self.eval()
@@ -193,14 +270,7 @@ class EncodeTask(PreparedTask):
             flat = np.asarray(features[name], np.float32).reshape(len(features[name]), -1)
             shape = [size] if isinstance(size, int) else size
             prepared[name] = torch.from_numpy(self.preparation.reductions[name](flat)).reshape(-1, *shape)
-        count = len(next(iter(prepared.values())))
-        parts = []
-        for begin in range(0, count, batch_size):
-            piece = {name: values[begin : begin + batch_size].to(self.device) for name, values in prepared.items()}
-            wanted = SubjectBatch(subject, torch.zeros(len(next(iter(piece.values()))), 0, 0))
-            (predicted,) = self.encoder(piece, [wanted])
-            parts.append(predicted.float().cpu().numpy())
-        return np.concatenate(parts)
+        return prepared
 
     def score(
         self, subject: str, signals: NDArray[np.float32], candidates: Mapping[str, NDArray[np.float32]]

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import DataError, LeakageError, MismatchError
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.targets import TargetSpace
+from neurodecode.training.checkpoints import read_checkpoint
 from neurodecode.training.decode_task import DecodeTask
+from neurodecode.training.encode_task import EncodeTask
+from neurodecode.training.task import RECORD
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.decoding import Decode, Sequences, in_sequences
 from neurodecode.workflow.speech_segments import SeriesBank
@@ -72,6 +75,32 @@ def open_checkpoint(place: Path) -> DecodeTask:
         If the file is not a whole checkpoint.
     """
     task: Any = DecodeTask.load_from_checkpoint(find_checkpoint(place), map_location="cpu", weights_only=True)
+    return task.eval()  # type: ignore[no-any-return]
+
+
+def open_network(place: Path) -> DecodeTask | EncodeTask:
+    """Load a network that ranks candidates, in either direction.
+
+    Parameters
+    ----------
+    place : Path
+        See `find_checkpoint`.
+
+    Returns
+    -------
+    DecodeTask or EncodeTask
+        In evaluation mode, on this machine's processor.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If the file is not a whole checkpoint, or of another task.
+    """
+    path = find_checkpoint(place)
+    record = read_checkpoint(path).get(RECORD)
+    if not isinstance(record, dict) or record.get("task") != f"{EncodeTask.__module__}.{EncodeTask.__qualname__}":
+        return open_checkpoint(path)
+    task: Any = EncodeTask.load_from_checkpoint(path, map_location="cpu", weights_only=True)
     return task.eval()  # type: ignore[no-any-return]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from matplotlib.figure import Figure
 
 from neurodecode.core.files import atomic_path
 from neurodecode.core.prepared import PreparedStudy
@@ -27,6 +28,7 @@ def write_all(
     answers: AnswerTable,
     pictures: Sequence[Pictures],
     config: Mapping[str, Any],
+    figures: Mapping[str, Figure] | None = None,
 ) -> Path:
     """Write the result's files, the report last.
 
@@ -46,6 +48,8 @@ def write_all(
         Reconstructions; may be empty.
     config : mapping
         Plain values for ``config.yaml``.
+    figures : mapping of str to Figure, optional
+        Further figures of the report.
 
     Returns
     -------
@@ -64,7 +68,8 @@ def write_all(
         temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
     results.to_csv(folder / "results.csv")
     results.to_json(folder / "results.json")
-    return write_report(results, standard_figures(results, answers, pictures), pictures, folder)
+    drawn = {**standard_figures(results, answers, pictures), **(figures or {})}
+    return write_report(results, drawn, pictures, folder)
 
 
 def has_pictures(prepared: PreparedStudy, stimuli: Sequence[str]) -> bool:

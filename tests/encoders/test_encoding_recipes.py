@@ -113,6 +113,34 @@ def test_attention_maps_sum_to_one_and_say_where_the_answer_comes_from() -> None
     torch.testing.assert_close(network.answers({"image": features[:, order]}), network.answers({"image": features}))
 
 
+def test_preferences_lead_the_attention_and_cost_nothing_where_there_are_none() -> None:
+    plain, leaning = encoder(), encoder(preference=10.0)
+    assert plain.preferences is None
+    assert leaning.preferences is not None
+    assert leaning.preferences.shape == (1, 3, 9)
+    features = {"image": torch.randn(2, 9, 8)}
+    torch.testing.assert_close(leaning.answers(features), plain.answers(features))  # they start at none
+    with torch.no_grad():
+        leaning.preferences[0, 1, 4] = 1.0
+    maps = leaning.attention(features)
+    assert (maps[:, 1, 4] > 0.99).all()
+    torch.testing.assert_close(maps[:, 0], plain.attention(features)[:, 0])
+    with pytest.raises(ConfigError, match="preference: got -1"):
+        encoder(preference=-1)
+
+
+def test_a_readout_can_be_given() -> None:
+    network = encoder(n_times=2)
+    outputs = network.outputs_of("a")
+    assert {region: found.tolist() for region, found in outputs.items()} == {
+        "FFA": [2, 3, 4, 5], "V1": [0, 1, 8, 9], "elsewhere": [6, 7, 10, 11],
+    }  # fmt: skip
+    network.set_readout("a", outputs["V1"], torch.zeros(4, 8), torch.arange(4.0))
+    signal = network({"image": torch.randn(3, 9, 8)}, [wanted(3)])[0]
+    torch.testing.assert_close(signal[0, [0, 4]], torch.tensor([[0.0, 1], [2, 3]]))
+    assert network.tokens == [f"image {number}" for number in range(9)]
+
+
 def test_regions_survive_plain_values() -> None:
     plain = sensors().layouts["a"].to_plain()
     again = SensorLayout.from_plain(plain)

@@ -26,10 +26,9 @@ def test_small_adeli_learns_to_predict_signals_and_comes_back_from_its_checkpoin
         "--config", str(CONFIGS / "size" / "small" / "adeli.yaml"),
         "--data.study", str(tiny_study.folder),
         "--data.targets", str(tiny_targets),
-        "--data.batch_size", "12",
         "--trainer.default_root_dir", str(tmp_path),
-        "--trainer.max_epochs", "12",
-        "--trainer.check_val_every_n_epoch", "12",
+        "--trainer.max_epochs", "20",
+        "--trainer.check_val_every_n_epoch", "20",
         "--model.optimizer.lr", "0.003",
         "--trainer.accelerator", "cpu",
     ]  # fmt: skip
@@ -40,6 +39,9 @@ def test_small_adeli_learns_to_predict_signals_and_comes_back_from_its_checkpoin
     assert float(logged["val/correlation"]) > 0.3
     assert 0 < float(logged["val/normalised"]) <= 1
     assert found.model.encoder.regions == ["elsewhere", "front"]
+    # The evidence is that of all rows, and readouts are no matter of steps.
+    with pytest.raises(ConfigError, match="batch_size: got a batch of 12 rows, expected all 48 of training"):
+        run("fit", [*arguments, "--data.batch_size", "12"])
 
     loaded = EncodeTask.load_from_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
     data = found.datamodule
@@ -54,6 +56,11 @@ def test_small_adeli_learns_to_predict_signals_and_comes_back_from_its_checkpoin
     assert loaded.ratios["sub-02"].shape == (9, 6)
     with pytest.raises(ConfigError, match="features: got none for 'second"):
         loaded.encode("sub-01", {"first": features["first"]})
+
+    looked = loaded.attention(features)
+    assert looked is not None
+    assert looked.shape == (len(features["first"]), 2, len(found.model.encoder.tokens))
+    np.testing.assert_allclose(looked.sum(axis=2), 1.0, atol=1e-5)
 
     # Candidates are ranked by how well the predicted signals fit the measured ones: well above chance, 4.5 of 8.
     stimuli = [f"s{number:02d}" for number in range(24, 32)]
@@ -70,6 +77,26 @@ def test_small_adeli_learns_to_predict_signals_and_comes_back_from_its_checkpoin
     tested = run("test", [*arguments, "--ckpt_path", str(tmp_path / "checkpoints" / "last.ckpt")])
     assert tested is not None
     assert float(tested.trainer.logged_metrics["test/correlation"]) > 0.2
+
+
+def test_the_squared_error_is_learnt_by_batches(
+    tiny_study: PreparedStudy, tiny_targets: dict[str, str], tmp_path: Path
+) -> None:
+    found = run("fit", [
+        "--config", str(CONFIGS / "recipe" / "adeli.yaml"),
+        "--config", str(CONFIGS / "size" / "small" / "adeli.yaml"),
+        "--data.study", str(tiny_study.folder),
+        "--data.targets", str(tiny_targets),
+        "--data.batch_size", "12",
+        "--model.objective", "error",
+        "--model.optimizer.lr", "0.003",
+        "--trainer.default_root_dir", str(tmp_path),
+        "--trainer.max_epochs", "12",
+        "--trainer.check_val_every_n_epoch", "12",
+        "--trainer.accelerator", "cpu",
+    ])  # fmt: skip
+    assert found is not None
+    assert float(found.trainer.logged_metrics["val/correlation"]) > 0.3
 
 
 def test_the_ceiling_is_that_of_training_windows_alone(tiny_study: PreparedStudy, tiny_targets: dict[str, str]) -> None:
