@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import DataError
+from neurodecode.core.files import read_text
 from neurodecode.core.recording import Block, Recording
 from neurodecode.core.sensors import Sensors
 from neurodecode.core.split import Split, leave_one_out_split
@@ -147,10 +148,7 @@ def read_conditions(path: Path, categories: tuple[str, ...]) -> tuple[NDArray[np
         Naming the file and line that is not a known condition and a run number.
     """
     labels, runs = [], []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({error})") from None
+    lines = read_text(path).splitlines()
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if len(words) != 2 or not words[1].isdigit() or words[0] not in (*categories, REST):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import DataError
+from neurodecode.core.files import read_text
 from neurodecode.core.recording import Block, Recording
 from neurodecode.core.sensors import Sensors
 from neurodecode.core.split import Split, leave_one_out_split
@@ -200,12 +201,7 @@ def read_labels(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     DataError
         Naming the line that is something else.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({' '.join(str(error).split())})") from None
+    lines = read_text(path).splitlines()
     if not lines or lines[0].split() != ["labels", "chunks"]:
         raise DataError(f"{path}: line 1: got {lines[0] if lines else ''!r}, expected 'labels chunks'")
     labels: list[str] = []

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import ConfigError, DataError
 from neurodecode.core.feature_table import FeatureTable
+from neurodecode.core.files import read_text
 from neurodecode.core.recording import Recording
 from neurodecode.core.split import Split
 from neurodecode.core.split_rules import VALIDATION_SHARE
@@ -193,12 +194,7 @@ def read_patterns(path: Path) -> NDArray[np.int8]:
     DataError
         Naming the line that is something else.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({' '.join(str(error).split())})") from None
+    lines = read_text(path).splitlines()
     rows = []
     for number, line in enumerate(lines, start=1):
         words = [word.strip() for word in line.split(",")]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
-from neurodecode.core.files import read_table
+from neurodecode.core.files import read_table, read_text
 from neurodecode.datasets.speech_passages import normal_text
 
 TRIGGERS = "UPPT001"
@@ -39,10 +39,7 @@ def read_sentences(path: Path) -> dict[str, str]:
     DataError
         If a line has no number, or two sentences begin alike, naming the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({error})") from None
+    lines = read_text(path).splitlines()
     found: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import DataError
+from neurodecode.core.files import read_text
 from neurodecode.core.sensors import Sensors
 from neurodecode.datasets.volumes import load_image, voxel_sensors
 
@@ -81,10 +82,7 @@ def read_colour_table(path: Path) -> dict[int, str]:
         Naming the line that is none of that.
     """
     names = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({' '.join(str(error).split())})") from None
+    lines = read_text(path).splitlines()
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if not words or words[0].startswith("#"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from neurodecode.core.errors import DataError
+from neurodecode.core.files import read_text
 from neurodecode.datasets.chang2019.trials import REPEATED, SETS, STIMULI, concept_of, read_lines, set_of, stimulus_of
 
 PICTURES = Path(STIMULI) / "Scene_Stimuli" / "Presented_Stimuli"
@@ -119,10 +120,7 @@ def _words(path: Path) -> dict[str, str]:
     """Read the first word of each WordNet number; a line is ``n01440764 tench, Tinca tinca``."""
     if not path.is_file():
         return {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({' '.join(str(error).split())})") from None
+    lines = read_text(path).splitlines()
     found = {}
     for line in lines:
         number, _, rest = line.partition(" ")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from neurodecode.core.errors import DataError
-from neurodecode.core.files import read_table
+from neurodecode.core.files import read_table, read_text
 
 STIMULI = "BOLD5000_Stimuli"
 LISTS = Path(STIMULI) / "Stimuli_Presentation_Lists"
@@ -57,12 +57,7 @@ def concept_of(stimulus: str) -> str:
 
 def read_lines(path: Path) -> list[str]:
     """Read a list of names, one a line, or raise a DataError that names the file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({' '.join(str(error).split())})") from None
+    text = read_text(path)
     lines = [line.strip() for line in text.splitlines()]
     while lines and not lines[-1]:
         lines.pop()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.array_store import ArrayStore
 from neurodecode.core.errors import DataError
-from neurodecode.core.files import load_arrays
+from neurodecode.core.files import load_arrays, read_text
 from neurodecode.core.npz_arrays import map_array
 from neurodecode.core.sensors import Sensors
 from neurodecode.datasets.beta_maps import ROWS_AT_A_TIME, unplaced_voxels
@@ -119,12 +119,7 @@ def read_labels(path: Path) -> list[str]:
     DataError
         Naming the line that is something else.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({' '.join(str(error).split())})") from None
+    lines = read_text(path).splitlines()
     names = []
     for row, line in enumerate(lines, start=1):
         number, _, name = line.partition(",")

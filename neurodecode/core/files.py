@@ -173,6 +173,16 @@ def folder_lock(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, or raise a DataError that names it."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable as text ({' '.join(str(error).split())})") from None
+
+
 def write_json(path: Path, value: object) -> None:
     """Write a value as indented JSON, atomically; not-a-number and infinity are refused."""
     with atomic_path(path) as temporary:
