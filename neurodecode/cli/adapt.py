@@ -61,10 +61,10 @@ def run(
     from rich.console import Console
     from rich.table import Table
 
+    from neurodecode.core.files import read_json
     from neurodecode.core.prepared import PreparedStudy
-    from neurodecode.workflow.adapt import FIGURE, TABLE, run_adaptation
+    from neurodecode.workflow.adapt import FIGURE, SUMMARY, TABLE, run_adaptation
     from neurodecode.workflow.adapt_plan import AdaptationPlan
-    from neurodecode.workflow.adapt_scores import gap_closed
 
     prepared = PreparedStudy(study)
     plan = AdaptationPlan(
@@ -96,14 +96,15 @@ def run(
     for metric in metrics:
         shown.add_column(f"{metric} [95 %]", justify="right")
         shown.add_column("gap closed", justify="right", style="dim")
-    closed = {(row["budget"], row["strategy"], row["metric"]): row["closed"] for row in gap_closed(table)}
+    gaps = read_json(folder / SUMMARY)["gap_closed"]
+    closed = {(row["budget"], row["strategy"], row["metric"]): row for row in gaps if row["closed"] is not None}
     for text, strategy in dict.fromkeys((key[0], key[1]) for key in here):
         cells = []
         for metric in metrics:
             row, part = here[text, strategy, metric], closed.get((text, strategy, metric))
             cells += [
                 f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
-                "" if part is None else f"{part:.2f}",
+                "" if part is None else _with_interval(part["closed"], part["low"], part["high"]),
             ]
         shown.add_row(text, str(here[text, strategy, metrics[0]]["windows"]), strategy, *cells)
     console.print(shown)
@@ -111,3 +112,7 @@ def run(
         rows = mine[mine["metric"] == metric]
         console.print(f"{metric}: chance {rows['chance'].iloc[0]:.3f}, null's 95 % point {rows['null_95'].max():.3f}")
     console.print(f"Table: {folder / TABLE}; figure: {folder / FIGURE}")
+
+
+def _with_interval(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:.2f}" if low is None or high is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"

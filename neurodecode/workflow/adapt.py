@@ -19,7 +19,7 @@ from neurodecode.workflow.adapt_cells import rank_cell
 from neurodecode.workflow.adapt_checks import check_people, check_source, possible_strategies
 from neurodecode.workflow.adapt_group import Group
 from neurodecode.workflow.adapt_plan import ALL, SCRATCH, AdaptationPlan
-from neurodecode.workflow.adapt_scores import gap_closed, score_cell
+from neurodecode.workflow.adapt_scores import gap_closed, query_ranks, score_cell
 from neurodecode.workflow.bank import TargetBank
 from neurodecode.workflow.budget_study import budget_study
 from neurodecode.workflow.checkpoint import find_checkpoint
@@ -83,6 +83,7 @@ def run_adaptation(
     # All budgets are taken before anything is fitted, so that one that is too large or too small is told at once.
     studies = {job: _study_of(plan, prepared, source, output, *job) for job in jobs}
     rows: list[dict[str, Any]] = []
+    answers: dict[tuple[str, str], list[float]] = {}
     for (text, name), (study, n_windows) in studies.items():
         label = label_of(plan, text, name)
         key = _cell_key(plan, study, bank, others, source, name)
@@ -100,9 +101,11 @@ def run_adaptation(
             known = {
                 "key": key, "budget": text, "windows": n_windows, "strategy": name,
                 "chosen": cell.chosen, "report": cell.report, "scores": [score.to_dict() for score in scores],
+                "ranks": query_ranks(cell),
             }  # fmt: skip
             write_json(path, known)
         about = {key: known[key] for key in ("budget", "windows", "strategy", "chosen")}
+        answers[text, name] = known.get("ranks", [])
         rows += [{**about, **one} for one in known["scores"]]
     table = pd.DataFrame(rows)
     write_table(output / TABLE, table)
@@ -125,7 +128,7 @@ def run_adaptation(
             "checkpoint": None if source is None else {"path": str(source.path), "sha256": sha256_of_file(source.path)},
             "targets": bank.describe()["digest"],
             "versions": versions(),
-            "gap_closed": gap_closed(table),
+            "gap_closed": gap_closed(table, answers, seed=plan.seed),
             "rows": table.astype(object).where(table.notna(), None).to_dict(orient="records"),
         },
     )

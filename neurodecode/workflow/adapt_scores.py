@@ -1,18 +1,22 @@
 """Scores of an adaptation's cells, and which part of the gap to all data each closes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.core.scores import Score, protocol_label
+from neurodecode.encoders.linear.selection import ranks, truth_index
 from neurodecode.evaluation.answers import Answers
 from neurodecode.evaluation.retrieval import evaluate_retrieval
 from neurodecode.workflow.adapt_cells import Cell
 from neurodecode.workflow.adapt_plan import ALL, SCRATCH
 
 METRICS = ("top1", "top5", "mrr", "mean_rank")
+#: Resamplings of the test items for the interval of a gap.
+DRAWS = 2000
 
 
 def score_cell(cell: Cell, prepared: PreparedStudy, budget: str, *, seed: int) -> list[Score]:
@@ -65,20 +69,37 @@ def score_cell(cell: Cell, prepared: PreparedStudy, budget: str, *, seed: int) -
     return [score for score in found.scores if score.subject == cell.subject and score.metric in METRICS]
 
 
-def gap_closed(table: pd.DataFrame, *, metrics: Sequence[str] = ("top1", "top5")) -> list[dict[str, Any]]:
+def query_ranks(cell: Cell) -> list[float]:
+    """Give the rank of the right candidate for every test item, ties at their mean rank."""
+    truth = truth_index(cell.items.test.stimulus, np.asarray(cell.candidates, dtype=np.str_))
+    return [float(rank) for rank in ranks(cell.scores, truth)]
+
+
+def gap_closed(
+    table: pd.DataFrame,
+    answers: Mapping[tuple[str, str], Sequence[float]] | None = None,
+    *,
+    metrics: Sequence[str] = ("top1", "top5"),
+    seed: int = 0,
+) -> list[dict[str, Any]]:
     """Tell which part of the way from scratch on the budget to scratch on all data each strategy goes.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Of `run_adaptation`.
+    answers : mapping of (budget, strategy) to sequence of float, optional
+        Of `query_ranks`, for the interval: the same test items are drawn again for all three scores.
     metrics : sequence of str
         For the direction ``image_given_brain``.
+    seed : int
+        Of the bootstrap.
 
     Returns
     -------
     list of dict
-        ``budget, strategy, metric, from, to, value, closed``; `closed` is None where all data are no better.
+        ``budget, strategy, metric, from, to, value, closed, low, high``; `closed` is None where all data are no better,
+        the 95 % interval where that is so in more than one draw of forty, or answers are missing.
 
     Examples
     --------
@@ -97,8 +118,22 @@ def gap_closed(table: pd.DataFrame, *, metrics: Sequence[str] = ("top1", "top5")
             continue
         low, high = here[budget, SCRATCH, metric], here[ALL, SCRATCH, metric]
         closed = (value - low) / (high - low) if high > low else None
+        sides = [(answers or {}).get(key, ()) for key in ((budget, SCRATCH), (ALL, SCRATCH), (budget, strategy))]
+        interval = _interval(sides, metric, seed) if all(len(side) for side in sides) else (None, None)
         found.append(
             {"budget": budget, "strategy": strategy, "metric": metric, "from": low, "to": high, "value": value,
-             "closed": closed}
+             "closed": closed, "low": interval[0], "high": interval[1]}
         )  # fmt: skip
     return found
+
+
+def _interval(sides: Sequence[Sequence[float]], metric: str, seed: int) -> tuple[float | None, float | None]:
+    """Resample test items: the same ones from scratch, on all data and for a strategy."""
+    hits = np.asarray(sides, dtype=np.float64) <= float(metric.removeprefix("top"))
+    drawn = np.random.default_rng(seed).integers(0, hits.shape[1], (DRAWS, hits.shape[1]))
+    low, high, value = hits[:, drawn].mean(axis=2)
+    if (high <= low).mean() > 0.025:
+        return None, None
+    closed = (value - low)[high > low] / (high - low)[high > low]
+    ends = np.quantile(closed, [0.025, 0.975])
+    return float(ends[0]), float(ends[1])

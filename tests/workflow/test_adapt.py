@@ -70,8 +70,9 @@ def test_a_shared_code_beats_scratch_on_few_trials(table: pd.DataFrame) -> None:
     for strategy in ("zero_shot", "full", "group", "group_prior"):
         assert value(table, strategy) > 1.5 * scratch, strategy
     assert value(table, "scratch", "all") > scratch
-    closed = {(row["strategy"], row["metric"]): row["closed"] for row in gap_closed(table)}
-    assert closed["group_prior", "top1"] > 0.3
+    closed = {(row["strategy"], row["metric"]): row for row in gap_closed(table)}
+    assert closed["group_prior", "top1"]["closed"] > 0.3
+    assert closed["group_prior", "top1"]["low"] is None
     labels = table.groupby("strategy")["protocol"].first()
     assert labels["full"].startswith("adapted (40 trials) | disjoint unit: stimulus")
     assert labels["scratch"].startswith("within-subject")
@@ -223,3 +224,19 @@ def test_what_is_possible_is_run_where_nothing_is_named(shared: PreparedStudy, c
     for entry in source.interface["subjects"].values():
         entry["layout"] = "another"
     assert possible_strategies(shared, NEW, KNOWN, source, channels="same") == (*networks[1:], *linear)
+
+
+def test_the_gap_has_an_interval() -> None:
+    rows = [("10%", "scratch", 0.2), ("10%", "full", 0.5), ("all", "scratch", 0.8)]
+    table = pd.DataFrame(rows, columns=["budget", "strategy", "value"])
+    table = table.assign(metric="top1", direction="image_given_brain")
+    order = np.arange(400)
+    answers = {(budget, name): np.where(order < share * 400, 1.0, 3.0) for budget, name, share in rows}
+    (row,) = gap_closed(table, answers)
+    # The same items are drawn for all three: the spread is that of the share of hits above scratch which are kept.
+    expected = np.sqrt(0.5 * 0.5 / (0.6 * 400))
+    assert row["closed"] == pytest.approx(0.5)
+    assert (row["high"] - row["low"]) / (2 * 1.96) == pytest.approx(expected, rel=0.15)
+    assert row["low"] < 0.5 < row["high"]
+    answers["all", "scratch"] = answers["10%", "scratch"]
+    assert gap_closed(table, answers)[0]["low"] is None
