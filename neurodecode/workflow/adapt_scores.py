@@ -72,7 +72,7 @@ def score_cell(cell: Cell, prepared: PreparedStudy, budget: str, *, seed: int) -
 def query_ranks(cell: Cell) -> list[float]:
     """Give the rank of the right candidate for every test item, ties at their mean rank."""
     truth = truth_index(cell.items.test.stimulus, np.asarray(cell.candidates, dtype=np.str_))
-    return [float(rank) for rank in ranks(cell.scores, truth)]
+    return [float(rank) for rank in ranks(cell.scores.astype(np.float64), truth)]
 
 
 def gap_closed(
