@@ -195,7 +195,7 @@ class DiffusionPriorNetwork(nn.Module):
         nowhere = torch.ones(len(condition), dtype=torch.bool, device=condition.device)
         for number, place in enumerate(places):
             step = place.expand(len(condition))
-            clean = self(current, step, condition)
+            clean: Tensor = self(current, step, condition)
             if guidance != 1.0:
                 free = self(current, step, condition, nowhere)
                 clean = free + guidance * (clean - free)
