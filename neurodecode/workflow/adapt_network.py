@@ -22,24 +22,29 @@ from neurodecode.encoders.linear.bank import (
     symmetric_eigen,
     take_rows,
 )
-from neurodecode.encoders.linear.choice import choose
+from neurodecode.encoders.linear.choice import Choice, choose
 from neurodecode.encoders.linear.embedding_rule import LEAST_ROWS_FOR_GAUSSIANS, EmbeddingRule, fit_embedding_rule
 from neurodecode.encoders.linear.evidence import Borrowed, cross_fitted_stage, decoder_evidence, ridge_rules_of
 from neurodecode.encoders.linear.noise import noise_kind_of
 from neurodecode.encoders.linear.scoring import Rule, fit_rule, score
 from neurodecode.encoders.linear.selection import truth_index
 from neurodecode.encoders.linear.stage import MOST_TARGETS, harmonic_mean
-from neurodecode.encoders.linear.trials import TrialSet, join
+from neurodecode.encoders.linear.trials import Strings, TrialSet, join
 from neurodecode.training.adaptation_group import GroupStart
 from neurodecode.workflow.adapt_group import Group
 from neurodecode.workflow.bank import FoldBank
 from neurodecode.workflow.items import Items
 from neurodecode.workflow.train import decoder_of, train_decoder
 
+Floats = NDArray[np.float64]
 Vectors = Mapping[str, NDArray[np.float32]]
 Decoding = Callable[[NDArray[np.float32]], Vectors]
+Answering = Callable[[Vectors, Vectors, NDArray[np.int64]], Floats]
 #: Directions of the rules that are fitted on what the group would answer.
 RANKS = (20, 40)
+#: Validation overrules them only where its rows have at least one over this of a query's repetitions: what is best for
+#: single trials is not for the mean of twenty, and these rules are fitted for as many as are asked about.
+OVERRULED_BY = 2
 
 
 def group_start(group: Group, items: Items) -> GroupStart | None:
@@ -129,7 +134,8 @@ def rank_embeddings(
 
     Notes
     -----
-    A rule is taken for a better one only by more than a standard error; the rules fitted on the group come first. With
+    A rule is taken for a better one only by more than a standard error; the rules fitted on the group come first, and
+    alone where validation has far fewer repetitions than the test rows, for whose number they are fitted. With
     fewer validation stimuli than 40 cosines and the correlation alone compete, about the centre of `reference`, for a
     handful of stimuli has none.
     """
@@ -137,39 +143,64 @@ def rank_embeddings(
     known = np.asarray(items.known, dtype=np.str_)
     features, vectors = bank.rows(items.known), bank.rows(candidates)
     validation, test = decode(queries.signals), decode(items.test.signals)
-    gallery_names = np.unique(queries.stimulus)
-    gallery = take_rows(features, rows_of(gallery_names, known))
+    shown = np.unique(queries.stimulus)
+    gallery, truth = take_rows(features, rows_of(shown, known)), truth_index(queries.stimulus, shown)
     with threadpool_limits(limits=1, user_api="blas"):
-        if len(queries) < LEAST_ROWS_FOR_GAUSSIANS:
-            truths = take_rows(features, rows_of(queries.stimulus, known))
-            answers = truth_index(queries.stimulus, gallery_names)
-            plain, choice, _ = fit_embedding_rule(
-                validation, truths, queries.group, gallery, answers, reference, seed=seed
-            )
-            plain = replace(plain, offsets={name: reference[name].mean(axis=0) for name in plain.offsets})
-            return plain.score(test, vectors).astype(np.float32), choice.name, choice.table
-        stage, held_out = cross_fitted_stage(train, features, known, noise_kind_of(train.stimulus), seed)
-        borrowed = Borrowed(stage, ridge_rules_of(stage, held_out, seed))
-        rule, choice, scores, truth = decoder_evidence(
-            validation, items.validation, train, features, known, borrowed, seed
-        )
+        fit = _fit_plain if len(queries) < LEAST_ROWS_FOR_GAUSSIANS else _fit_borrowed
+        choice, scores, answer = fit(validation, items, features, known, reference, seed)
         if start is not None and len(train) >= LEAST_ROWS_FOR_GAUSSIANS:
             counts = [max(1, round(harmonic_mean(part.repetitions))) for part in (queries, items.test)]
             fitted = _GroupRules(start, decode)
             asked = fitted.rules(train, counts[0], seed)
             options = {name: fitted.score(validation, gallery, one) for name, one in asked.items()}
-            final = choose({**options, choice.name: scores}, truth, [*options, choice.name])
-            table = {**choice.table, **final.table}
-            if final.name in options:
-                answering = fitted.rules(join([train, items.validation]), counts[1], seed)[final.name]
-                return fitted.score(test, vectors, answering).astype(np.float32), final.name, table
-            choice = type(choice)(choice.name, table)
-        if isinstance(rule, EmbeddingRule):
-            matrix = rule.score(test, vectors)
-        else:
-            sides = borrowed.stage.targets(test), borrowed.stage.targets(vectors)
-            matrix = score(*sides, borrowed.rules[rule], items.test.repetitions)
-    return matrix.astype(np.float32), choice.name, choice.table
+            if OVERRULED_BY * counts[0] >= counts[1]:
+                options = {**options, choice.name: scores}
+            final = choose(options, truth, list(options))
+            choice = Choice(final.name, {**choice.table, **final.table})
+            if final.name in asked:
+                rule = fitted.rules(join([train, items.validation]), counts[1], seed)[final.name]
+                return fitted.score(test, vectors, rule).astype(np.float32), choice.name, choice.table
+        return answer(test, vectors, items.test.repetitions).astype(np.float32), choice.name, choice.table
+
+
+def _fit_plain(
+    validation: Vectors, items: Items, features: Vectors, known: Strings, reference: Vectors, seed: int
+) -> tuple[Choice, Floats, Answering]:
+    """Choose among the cosines and the correlation; their centre is that of `reference`."""
+    queries = items.validation.averaged()
+    shown = np.unique(queries.stimulus)
+    rule, choice, scores = fit_embedding_rule(
+        validation,
+        take_rows(features, rows_of(queries.stimulus, known)),
+        queries.group,
+        take_rows(features, rows_of(shown, known)),
+        truth_index(queries.stimulus, shown),
+        reference,
+        seed=seed,
+    )
+    centred = replace(rule, offsets={name: reference[name].mean(axis=0) for name in rule.offsets})
+    return choice, scores, lambda test, vectors, repetitions: centred.score(test, vectors)
+
+
+def _fit_borrowed(
+    validation: Vectors, items: Items, features: Vectors, known: Strings, reference: Vectors, seed: int
+) -> tuple[Choice, Floats, Answering]:
+    """Choose among rules of the network's own and those that ridge lends it."""
+    train = items.train
+    stage, held_out = cross_fitted_stage(train, features, known, noise_kind_of(train.stimulus), seed)
+    rules = ridge_rules_of(stage, held_out, seed)
+    rule, choice, scores, _ = decoder_evidence(
+        validation, items.validation, train, features, known, Borrowed(stage, rules), seed
+    )
+    if isinstance(rule, EmbeddingRule):
+        own = rule
+        return choice, scores, lambda test, vectors, repetitions: own.score(test, vectors)
+    lent = rules[rule]
+    return (
+        choice,
+        scores,
+        lambda test, vectors, repetitions: score(stage.targets(test), stage.targets(vectors), lent, repetitions),
+    )
 
 
 class _GroupRules:
