@@ -89,6 +89,7 @@ def test_shuffled_labels_score_chance(shared: PreparedStudy, targets_folder: Pat
     assert value(found, "group_prior", "120 trials", "top1") <= 0.25
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_stopped(
     shared: PreparedStudy, targets_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +115,7 @@ def test_goes_on_where_it_stopped(
     assert (tmp_path / "out" / adapt.FIGURE).stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_nothing_outside_the_budget_matters(targets_folder: Path, tmp_path: Path) -> None:
     found = []
     for spoiled in (False, True):
