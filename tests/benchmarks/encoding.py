@@ -2,7 +2,7 @@
 
 ``python -P tests/benchmarks/encoding.py STUDY TARGETS CHECKPOINT [--part val]``, all as for `neurodecode retrieve`.
 
-Both are trained on the training pictures. Ridge (himalaya) gets the same features, once reduced as the encoder's are
+Both are trained on the training pictures. Ridge gets the same features, once reduced as the encoder's are
 and once whole with every layer scaled to the same variance; its penalty is chosen for every channel by cross-validation
 inside training. Scored is Pearson's r of every channel over the averaged pictures of the part. Intervals resample
 pictures, subjects, and channels within subjects, together for both sides.
@@ -14,10 +14,10 @@ by Spearman's correlation, against all orders of the regions.
 
 import argparse
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from himalaya.ridge import RidgeCV
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
@@ -32,16 +32,35 @@ from neurodecode.workflow.checkpoint import open_network, require_fit
 from neurodecode.workflow.encoder import prepared_signals
 from neurodecode.workflow.items import fold_items
 
-ALPHAS = np.logspace(-1, 5, 19)
-DRAWS = 1000
+ALPHAS = np.logspace(-1, 4, 11)
+DRAWS = 500
 Floats = NDArray[np.float64]
 
 
 def ridge(train: Floats, signals: Floats, wanted: Floats) -> Floats:
-    """Predict signals, each channel with a penalty of its own."""
-    model = RidgeCV(alphas=ALPHAS, fit_intercept=True, cv=5)
-    model.fit(train, signals)
-    return np.asarray(model.predict(wanted), dtype=np.float64)
+    """Predict signals by kernel ridge, which is ridge, each channel with a penalty chosen in three folds."""
+    train, wanted = train - train.mean(axis=0), wanted - train.mean(axis=0)
+    kernel, across = train @ train.T, wanted @ train.T
+    penalties = ALPHAS * float(np.trace(kernel)) / len(kernel)
+    errors = np.zeros((len(penalties), signals.shape[1]))
+    for left_out in np.array_split(np.random.default_rng(0).permutation(len(kernel)), 3):
+        kept = np.setdiff1d(np.arange(len(kernel)), left_out)
+        solved = paths(kernel[np.ix_(kept, kept)], signals[kept], kernel[np.ix_(left_out, kept)], penalties)
+        errors += [((signals[left_out] - found) ** 2).sum(axis=0) for found in solved]
+    best = errors.argmin(axis=0)
+    predicted = np.empty((len(wanted), signals.shape[1]))
+    for number, found in enumerate(paths(kernel, signals, across, penalties)):
+        predicted[:, best == number] = found[:, best == number]
+    return predicted
+
+
+def paths(kernel: Floats, signals: Floats, across: Floats, penalties: Floats) -> Iterator[Floats]:
+    """Yield the predictions of every penalty."""
+    mean = signals.mean(axis=0)
+    values, vectors = np.linalg.eigh(kernel)
+    rows, columns = vectors.T @ (signals - mean), across @ vectors
+    for penalty in penalties:
+        yield columns @ (rows / (np.maximum(values, 0) + penalty)[:, None]) + mean
 
 
 def features(
@@ -104,35 +123,41 @@ def main() -> None:
     require_fit(task.interface, prepared, bank, people)
     predicted: dict[str, dict[str, Floats]] = {}
     measured: dict[str, Floats] = {}
-    counts = {}
-    looked = None
+    answers: dict[str, Floats] = {}
+    counts, shown = {}, set()
     for subject in people:
         items = fold_items(prepared, subject)
         train = items.train.averaged()
         part = items.test if given.part == "test" else items.validation.averaged()
-        answers = prepared_signals(task, subject, train.signals)[:, :, 0].astype(np.float64)
+        answers[subject] = prepared_signals(task, subject, train.signals)[:, :, 0].astype(np.float64)
         measured[subject] = prepared_signals(task, subject, part.signals)[:, :, 0].astype(np.float64)
         counts[subject] = float(1 / np.mean(1 / part.repetitions))
-        names = part.stimulus.tolist()
-        encoded = task.encode(subject, bank.rows(names))[:, :, 0].astype(np.float64)
-        predicted.setdefault("encoder", {})[subject] = encoded
-        for label, (rows, wanted) in features(task, bank, train.stimulus.tolist(), names).items():
-            predicted.setdefault(label, {})[subject] = ridge(rows, answers, wanted)
-        looked = attention_table(task, bank.rows(names)) if looked is None else looked
+        shown.add((tuple(train.stimulus.tolist()), tuple(part.stimulus.tolist())))
+        encoded = task.encode(subject, bank.rows(part.stimulus.tolist()))
+        predicted.setdefault("encoder", {})[subject] = encoded[:, :, 0].astype(np.float64)
+    if len(shown) != 1:
+        parser.error("study: expected subjects who saw the same pictures")
+    ((trained_on, wanted),) = shown
+    looked = attention_table(task, bank.rows(wanted))
+    edges = np.cumsum([answers[name].shape[1] for name in people])[:-1]
+    stacked = np.concatenate([answers[name] for name in people], axis=1)
+    for label, (rows, others) in features(task, bank, list(trained_on), list(wanted)).items():
+        found = np.split(ridge(rows, stacked, others), edges, axis=1)
+        predicted[label] = dict(zip(people, found, strict=True))
     simulated = ", simulated" if prepared.simulated else ""
     print(f"{prepared.name}{simulated}: {given.part}, {', '.join(people)}, averages of {counts[people[0]]:g}")
     for label, signals in predicted.items():
-        found = {name: channel_correlation(signals[name][..., None], measured[name][..., None]) for name in people}
-        mean = np.mean([float(value.mean()) for value in found.values()])
+        by_person = {name: channel_correlation(signals[name][..., None], measured[name][..., None]) for name in people}
+        mean = np.mean([float(value.mean()) for value in by_person.values()])
         line = f"{label:22s} correlation {mean:.4f}"
         if task.ratios:
             shares = [
-                explained_share(found[name], noise_ceiling(task.ratios[name], counts[name]))
+                explained_share(by_person[name], noise_ceiling(task.ratios[name], counts[name]))
                 for name in people
                 if name in task.ratios
             ]
             line += f"  normalised {np.mean(shares):.3f}"
-        print(line + "  by subject " + " ".join(f"{float(found[name].mean()):.4f}" for name in people))
+        print(line + "  by subject " + " ".join(f"{float(by_person[name].mean()):.4f}" for name in people))
     for label in predicted:
         if label != "encoder":
             value, low, high = interval(predicted["encoder"], predicted[label], measured)
@@ -141,7 +166,8 @@ def main() -> None:
     if looked is not None:
         table = looked.pivot(index="region", columns="token", values="weight")[list(dict.fromkeys(looked["token"]))]
         print(table.round(2).to_string())
-        if prepared.simulated and set(table.index) <= set(depths):
+        table = table[table.index.isin(depths)]
+        if prepared.simulated and len(table):
             attended = table.to_numpy() @ np.arange(table.shape[1])
             planted = np.array([depths[str(name)] for name in table.index])
             left, right = rankdata(attended), rankdata(planted)

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 
@@ -24,14 +25,18 @@ from neurodecode.encoders.brain.batches import SubjectBatch
 from neurodecode.training.batches import Batch
 from neurodecode.training.config_files import read_config
 from neurodecode.training.configuration import compose
+from neurodecode.training.encode_task import EncodeTask
 from neurodecode.training.recipe_cards import Card, Size, read_card, recipe_files
 from neurodecode.training.recipes import layouts_for, n_parameters
 from neurodecode.training.short_names import import_built_ins
+from neurodecode.training.solved_readouts import SolvedReadouts
 from neurodecode.training.task import Task
 
 CUBE = (14, 14, 14)
 FULL = ("brainmagick", "ubp")
 FULL_BATCH = 64
+#: Rows of a recipe whose step is over all of training.
+ALL_ROWS = 3000
 SECONDS = 3.0
 
 
@@ -97,6 +102,14 @@ def random_batch(size: Size, count: int) -> Batch:
     return Batch(groups, targets, [str(number) for number in range(count)], index, torch.ones_like(index), index)
 
 
+def solved_readouts(task: Task, batch: Batch) -> SolvedReadouts | None:
+    """Give the readouts that are solved for, of a task that is trained by their evidence."""
+    if not isinstance(task, EncodeTask) or task.evidence is None:
+        return None
+    windows = {group.subject: (group.signal.numpy(), np.arange(len(group)).astype(str)) for group in batch.groups}
+    return SolvedReadouts(task.encoder, task.evidence, windows, batch)
+
+
 def measure(name: str, full: bool) -> dict[str, Any]:
     warnings.simplefilter("ignore")  # there is no trainer to log to
     torch.manual_seed(0)
@@ -105,15 +118,17 @@ def measure(name: str, full: bool) -> dict[str, Any]:
     card = read_card(path)
     size = card.sizes[0] if full else small_input(card)
     settings = configuration(path, () if full else overlays_of(path))
-    count = FULL_BATCH if full else int(settings["data"]["init_args"]["batch_size"])
+    count = FULL_BATCH if full else min(int(settings["data"]["init_args"]["batch_size"]), ALL_ROWS)
     before = peak_megabytes()
     task = task_of(settings["model"], size).train()
     assert task._optimizer is not None
     optimizer = task._optimizer([parameter for parameter in task.parameters() if parameter.requires_grad])
     batch = random_batch(size, count)
 
+    solved = solved_readouts(task, batch)
+
     def step() -> None:
-        loss = task.training_step(batch, 0)
+        loss = task.training_step(batch, 0) if solved is None else solved.loss()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
