@@ -16,46 +16,36 @@ from neurodecode.encoders.linear.trials import TrialSet
 
 Floats = NDArray[np.float64]
 
-#: Shares of the identity that space and time are shrunk to; inner folds choose.
+#: Shares of the identity that space and time are shrunk to; what they give is averaged.
 SPATIAL, TEMPORAL = (0.1, 0.3, 0.6), (0.1, 0.3, 0.5)
 #: Within a person, space is whitened before time is looked at.
 OWN_SHRINKAGE = 0.3
 
 
 @dataclass(frozen=True)
-class Penalty:
-    """What inner folds choose: the number of time bins, and how far both covariances are shrunk."""
-
-    n_bins: int
-    spatial: float
-    temporal: float
-
-
-@dataclass(frozen=True)
 class SeparableClassifier:
-    """A fitted classifier, with what chose it.
+    """A fitted classifier, with how its parts did on units that were left out.
 
     Parameters
     ----------
     classifier : LinearClassifier
-        Fitted on all units.
-    penalty : Penalty
-        The chosen one.
+        The mean of all parts, fitted on all units.
     held_out : ndarray of shape (n, n_classes)
-        Scores of the training rows by classifiers of the same penalty, fitted without the row's unit.
+        Scores of the training rows by the same mean, fitted without the row's unit.
+    auc : float
+        Area under the curve of these, averaged over units.
     table : list of dict
-        Every penalty with its area under the curve on units that were left out.
+        The parts: bins and shrinkages, each with its area under the curve on units that were left out.
     """
 
     classifier: LinearClassifier
-    penalty: Penalty
     held_out: Floats
+    auc: float
     table: list[dict[str, Any]] = field(default_factory=list)
 
     def report(self) -> dict[str, Any]:
-        """Describe what was chosen, as plain JSON."""
-        best = max(row["auc"] for row in self.table)
-        return {"chosen": vars(self.penalty), "auc_of_units_left_out": best, "penalties": self.table}
+        """Describe the parts, as plain JSON."""
+        return {"auc_of_units_left_out": self.auc, "averaged": self.table}
 
 
 @dataclass(frozen=True)
@@ -73,7 +63,7 @@ class _Moments:
 
 
 def fit_separable(train: TrialSet, n_bins: Sequence[int]) -> SeparableClassifier:
-    """Fit the classifier; bins and shrinkages are chosen by leaving out one unit after the other.
+    """Fit the classifier: the mean over numbers of bins and shrinkages, each at the same scale.
 
     The noise covariance is the product of one in space and one in time, both of what is left of the trials after the
     mean of their person and class is taken off. With few trials of many people this is a far better guess of a
@@ -81,12 +71,15 @@ def fit_separable(train: TrialSet, n_bins: Sequence[int]) -> SeparableClassifier
     over people of each person's distance from the middle of its own classes, so that what people differ in beside the
     classes counts for nothing. Nothing is asked of the new person: neither labels nor statistics.
 
+    Bins and shrinkages are not chosen, for people differ so much that a few dozen of them choose badly; all are used,
+    each divided by the spread of its scores within units that were left out.
+
     Parameters
     ----------
     train : TrialSet
         Single trials; ``group`` is the person (or run) that is left out as a whole.
     n_bins : sequence of int
-        Numbers of equal stretches that a window may be averaged in.
+        Numbers of equal stretches that a window is averaged in.
 
     Returns
     -------
@@ -116,26 +109,42 @@ def fit_separable(train: TrialSet, n_bins: Sequence[int]) -> SeparableClassifier
     _check(train, classes, units)
     truth = truth_index(train.stimulus, classes)
     member = [train.group == unit for unit in units]
-    best: tuple[float, Penalty, Floats] | None = None
     table: list[dict[str, Any]] = []
-    moments = {count: _moments(train, count, classes, units) for count in dict.fromkeys(n_bins)}
-    for count, known in moments.items():
-        rows = binned(train.signals, count)
-        held_out = {pair: np.empty((len(train), len(classes))) for pair in product(SPATIAL, TEMPORAL)}
+    n_times = train.shape[1]
+    held_out, offsets = np.zeros((len(train), len(classes))), np.zeros(len(classes))
+    weights = np.zeros((len(classes), train.shape[0], n_times))
+    for count in dict.fromkeys(n_bins):
+        known = _moments(train, count, classes, units)
+        rows, shares = binned(train.signals, count), binned(np.eye(n_times)[None], count)[0].T
+        scores = {pair: np.empty_like(held_out) for pair in product(SPATIAL, TEMPORAL)}
         for number, mask in enumerate(member):
-            for pair, (weights, offsets) in _solutions(known.without(number)).items():
-                held_out[pair][mask] = np.einsum("nct,kct->nk", rows[mask], weights, optimize=True) + offsets
-        for pair, scores in held_out.items():
-            area = float(np.mean([pairwise_auc(scores[mask], truth[mask]) for mask in member]))
-            penalty = Penalty(count, *pair)
-            table.append({**vars(penalty), "auc": area})
-            if best is None or area > best[0]:
-                best = area, penalty, scores
-    assert best is not None
-    _, penalty, scores = best
-    weights, offsets = _solutions(moments[penalty.n_bins])[penalty.spatial, penalty.temporal]
+            for pair, (part, offset) in _solutions(known.without(number)).items():
+                scores[pair][mask] = np.einsum("nct,kct->nk", rows[mask], part, optimize=True) + offset
+        for pair, (part, offset) in _solutions(known).items():
+            own = scores[pair]
+            scale = 1 / max(_spread_within(own, member), np.finfo(float).tiny)
+            held_out += scale * own
+            weights += scale * part @ shares
+            offsets += scale * offset
+            area = _mean_area(own, truth, member)
+            table.append({"n_bins": count, "spatial": pair[0], "temporal": pair[1], "auc": area})
+    if not table:
+        raise DataError("n_bins: got none, expected at least one number")
+    held_out, weights, offsets = (values / len(table) for values in (held_out, weights, offsets))
     classifier = LinearClassifier(tuple(map(str, classes)), weights, offsets)
-    return SeparableClassifier(classifier, penalty, scores, table)
+    return SeparableClassifier(classifier, held_out, _mean_area(held_out, truth, member), table)
+
+
+def _spread_within(scores: Floats, member: Sequence[NDArray[np.bool_]]) -> float:
+    """Compute the root mean square of what tells classes apart, about each unit's mean."""
+    contrast = scores - scores.mean(axis=1, keepdims=True)
+    return float(
+        np.sqrt(np.mean(np.concatenate([contrast[mask] - contrast[mask].mean(axis=0) for mask in member]) ** 2))
+    )
+
+
+def _mean_area(scores: Floats, truth: NDArray[np.int64], member: Sequence[NDArray[np.bool_]]) -> float:
+    return float(np.mean([pairwise_auc(scores[mask], truth[mask]) for mask in member]))
 
 
 def _check(train: TrialSet, classes: NDArray[np.str_], units: NDArray[np.str_]) -> None:

@@ -19,7 +19,7 @@ from neurodecode.workflow.retrieve import CHOSEN, Retrieval
 from neurodecode.workflow.run_folder import RankingTables
 
 PLAIN, SEPARABLE, SHUFFLED_SEPARABLE = "lda", "separable", "shuffled_separable"
-#: Stretches a second that windows are averaged in: of the plain discriminant, and those that inner folds choose from.
+#: Stretches a second that windows are averaged in: of the plain discriminant, and of the separable classifier's parts.
 PLAIN_RATE, RATES = 8.0, (16.0, 32.0)
 
 
@@ -42,8 +42,8 @@ def with_classifiers(
 ) -> Retrieval:
     """Add the scores of a plain discriminant and of the separable classifier, and let it be chosen.
 
-    Both are fitted on the trials of everybody else (training and validation people), and the latter chooses its
-    penalties by leaving these out one by one. Nothing of the person who is left out enters, labelled or not.
+    Both are fitted on the trials of everybody else (training and validation people). Nothing of the person who is left
+    out enters, labelled or not.
 
     Parameters
     ----------
@@ -74,14 +74,13 @@ def with_classifiers(
         train = complete_units(join([models.items.train, models.items.validation]))
         recording = prepared.recording(subject, fold=fold)
         seconds = recording.n_times / recording.sensors.sfreq
-        fitted = fit_separable(train, [_bins(rate, seconds, recording.n_times) for rate in RATES])
+        bins = [_bins(rate, seconds, recording.n_times) for rate in RATES]
+        fitted = fit_separable(train, bins)
         generator = np.random.default_rng([seed, 5, number])
         classifiers = {
             PLAIN: fit_plain_discriminant(train, _bins(PLAIN_RATE, seconds, recording.n_times)),
             SEPARABLE: fitted.classifier,
-            SHUFFLED_SEPARABLE: fit_separable(
-                permuted_within_units(train, generator), [fitted.penalty.n_bins]
-            ).classifier,
+            SHUFFLED_SEPARABLE: fit_separable(permuted_within_units(train, generator), bins).classifier,
         }
         for name, classifier in classifiers.items():
             scores = _in_order(classifier, models.items.test.signals, candidates)
