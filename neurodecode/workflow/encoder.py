@@ -25,7 +25,7 @@ from neurodecode.workflow.run_folder import RankingTables
 Floats = NDArray[np.float64]
 ENCODING, LINEAR_ENCODING = "encoding", "linear_encoding"
 #: Share of the variance of predicted training signals that the directions hold, and how many there are at most.
-KEPT_VARIANCE, MOST_DIRECTIONS = 0.95, 100
+KEPT_VARIANCE, MOST_DIRECTIONS = 0.99, 100
 
 
 @dataclass(frozen=True)
