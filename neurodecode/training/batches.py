@@ -182,3 +182,15 @@ def whole_sequences(numbers: NDArray[np.int64], batch_size: int) -> list[NDArray
             begin = last
         last = int(end)
     return [*found, order[begin:]]
+
+
+def rows_of(
+    subject: str, batch: Batch, predicted: Sequence[Tensor]
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]]:
+    """Return the predicted and measured signals of a subject's groups, and how many windows each row averages."""
+    repetitions = batch.repetitions.split([len(group) for group in batch.groups])
+    return [
+        (prediction.float().cpu().numpy(), group.signal.float().cpu().numpy(), counts.cpu().numpy())
+        for group, prediction, counts in zip(batch.groups, predicted, repetitions, strict=True)
+        if group.subject == subject
+    ]

@@ -17,7 +17,7 @@ from neurodecode.evaluation.encoding_accuracy import (
     noise_ceiling,
     signal_to_noise,
 )
-from neurodecode.training.batches import Batch
+from neurodecode.training.batches import Batch, rows_of
 from neurodecode.training.gathering import gathered_sizes, world
 from neurodecode.training.preparation import to_tensor
 from neurodecode.training.prepared_task import EncoderFactory, PreparedTask
@@ -177,7 +177,7 @@ class EncodeTask(PreparedTask):
         errors = torch.cat([self._loss(batch, predicted) for batch, predicted in answers])
         correlations, shares = [], []
         for subject in self.interface["subjects"]:
-            found = [rows for batch, predicted in answers for rows in _rows_of(subject, batch, predicted)]
+            found = [rows for batch, predicted in answers for rows in rows_of(subject, batch, predicted)]
             if sum(len(rows[0]) for rows in found) < 2:
                 continue
             predicted, measured, repetitions = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -298,15 +298,3 @@ class EncodeTask(PreparedTask):
             raise DataError(f"signals: got shape {measured.shape[1:]}, expected {predicted.shape[1:]} as predicted")
         rows = measured.reshape(len(measured), -1), predicted.reshape(len(predicted), -1)
         return correlation(rows[0].astype(np.float64), rows[1].astype(np.float64))
-
-
-def _rows_of(
-    subject: str, batch: Batch, predicted: list[Tensor]
-) -> list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]]:
-    """Return the predicted and measured signals of a subject's groups, and how many windows each row averages."""
-    repetitions = batch.repetitions.split([len(group) for group in batch.groups])
-    return [
-        (prediction.float().cpu().numpy(), group.signal.float().cpu().numpy(), counts.cpu().numpy())
-        for group, prediction, counts in zip(batch.groups, predicted, repetitions, strict=True)
-        if group.subject == subject
-    ]
