@@ -76,11 +76,16 @@ def findings(results: Results) -> list[str]:
     for score in results.select(metric=f"difference_{metric}", direction="image_given_brain", subject="mean"):
         verdict = "the interval excludes zero" if score.low > 0 or score.high < 0 else "the interval includes zero"
         text = f"{score.value:+.3f} ({score.low:+.3f} to {score.high:+.3f}), {verdict}"
-        said.append(f"{pair_name(score.model).capitalize()}: {text}.")
+        said.append(f"{_opening(pair_name(score.model))}: {text}.")
     for name in in_order([name for name in mean if look_of(name).role == "control"]):
         score = mean[name]
-        said.append(f"{look_of(name).name.capitalize()} scores {number(score.value)}: {_control_verdict(score)}.")
+        said.append(f"{_opening(look_of(name).name)} scores {number(score.value)}: {_control_verdict(score)}.")
     return said
+
+
+def _opening(text: str) -> str:
+    """Begin a sentence, and leave capitals within it as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def _control_verdict(score: Score) -> str:
