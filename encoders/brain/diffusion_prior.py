@@ -35,7 +35,7 @@ def signal_shares(n_steps: int) -> Tensor:
     Examples
     --------
     >>> [round(float(share), 2) for share in signal_shares(4)]
-    [0.85, 0.5, 0.15, 0.0]
+    [0.85, 0.49, 0.14, 0.0]
     """
     offset = 0.008
 

@@ -59,6 +59,32 @@ class LinearImageSide(nn.Module):
         projected: Tensor = self.projection(torch.cat([targets[name].flatten(1) for name in self.shapes], dim=1))
         return projected
 
+    def split(self, values: Tensor) -> dict[str, Tensor]:
+        """Carry vectors of the learned space back to the targets, so that products with stimuli stay what they are.
+
+        Parameters
+        ----------
+        values : Tensor of shape (n, width)
+            Such as what an encoder's head of this size gives.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (n, *shape)
+            Their product with a stimulus's targets is that of `values` with the stimulus's vector, but for what the
+            bias adds to all stimuli alike.
+
+        Examples
+        --------
+        >>> side = LinearImageSide({"a": 3, "b": [2, 2]}, width=4)
+        >>> targets = {"a": torch.ones(1, 3), "b": torch.ones(1, 2, 2)}
+        >>> values = torch.ones(1, 4)
+        >>> parts = side.split(values)
+        >>> product = sum((parts[name] * targets[name]).sum() for name in targets)
+        >>> torch.allclose(product, (values * (side(targets) - side.projection.bias)).sum(), atol=1e-5)
+        True
+        """
+        return parted(values @ self.projection.weight, self.shapes)
+
 
 class SameImageSide(nn.Module):
     """All targets of a stimulus side by side, as they are: nothing is learned.
@@ -95,5 +121,16 @@ class SameImageSide(nn.Module):
         >>> parts["a"].shape, parts["b"].shape
         (torch.Size([4, 2]), torch.Size([4, 2, 3]))
         """
-        parts = torch.split(values, [prod(shape) for shape in self.shapes.values()], dim=1)
-        return {name: part.unflatten(1, shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+        return parted(values, self.shapes)
+
+
+def parted(values: Tensor, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
+    """Part vectors of all targets side by side into the targets, each in its shape.
+
+    Examples
+    --------
+    >>> {name: tuple(part.shape) for name, part in parted(torch.zeros(4, 8), {"a": (2,), "b": (2, 3)}).items()}
+    {'a': (4, 2), 'b': (4, 2, 3)}
+    """
+    parts = torch.split(values, [prod(shape) for shape in shapes.values()], dim=1)
+    return {name: part.unflatten(1, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}

@@ -237,8 +237,9 @@ class DecodeTask(PreparedTask):
     def for_ranking(self, output: EncoderOutput) -> EncoderOutput:
         """Keep the heads that candidates are ranked by, one a target.
 
-        Where the contrast compares with the targets as they are, these are its head's, as in the published systems;
-        what regresses them steers a generator. Where it compares in a space of its own, they are the targets' own.
+        Where the contrast compares with the targets, as they are or in a linear space of its own, these are its head's,
+        as in the published systems; what regresses the targets steers a generator. An image side that cannot carry its
+        vectors back to the targets leaves them the targets' own heads.
         """
         split = getattr(self.image_side, "split", None)
         heads = {name: output.heads[name] for name in self.target_sizes}

@@ -85,3 +85,30 @@ def test_candidates_are_ranked_by_the_contrastive_head_where_it_predicts_the_tar
         assert not np.allclose(values, plain[name])
         begin += size
     assert begin == plain["retrieval"].shape[1]
+
+
+def test_a_linear_space_of_its_own_ranks_as_its_products_do(
+    volume_study: PreparedStudy, tiny_targets: dict[str, str], tmp_path: Path
+) -> None:
+    subject = volume_study.subjects[0]
+    of_one = ("--data.batch_size", "6", "--data.subjects", f"[{subject}]")
+    fit("neurobridge", volume_study, tiny_targets, tmp_path, *of_one)
+    task = DecodeTask.load_from_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    signals = volume_study.recording(subject).read(np.arange(3))
+    plain = task.decode(subject, signals)
+    ranking = task.decode(subject, signals, ranking=True)
+    assert list(ranking) == list(tiny_targets)
+    generator = torch.Generator().manual_seed(0)
+    stimuli = {name: torch.randn(5, size, generator=generator) for name, size in task.target_sizes.items()}
+    with torch.no_grad():
+        there = plain["retrieval"] @ (task.image_side(stimuli) - task.image_side.projection.bias).numpy().T
+    here = np.zeros((3, 5), dtype=np.float32)
+    for name, values in ranking.items():
+        reduction = task.preparation.reductions[name]
+        assert np.ptp(reduction.scales) == 0  # with one scale for all components, products in the target's space agree
+        here += (
+            (values - reduction.mean)
+            @ (reduction.restore(stimuli[name].numpy()) - reduction.mean).T
+            / (reduction.scales[0] ** 2)
+        )
+    np.testing.assert_allclose(here, there, rtol=1e-3, atol=1e-4)
