@@ -23,8 +23,8 @@ def attention_figure(table: pd.DataFrame, *, simulated: bool) -> Figure:
     Returns
     -------
     Figure
-        Regions by tokens; with more than `MOST_NAMED` tokens that fill a square, such as the patches of a picture, a
-        map for every region.
+        Regions by tokens, those first that look at the first ones. With more than `MOST_NAMED` tokens that fill a
+        square, such as the patches of a picture, a map for every region.
 
     Examples
     --------
@@ -38,6 +38,9 @@ def attention_figure(table: pd.DataFrame, *, simulated: bool) -> Figure:
     side = isqrt(len(tokens))
     if len(tokens) > MOST_NAMED and side * side == len(tokens):
         return _maps(regions, weights.reshape(-1, side, side), title)
+    # By the place among the tokens that a region looks at on average, which for layers of a network is their depth.
+    order = np.argsort(weights @ np.arange(len(tokens)) / weights.sum(axis=1), kind="stable")
+    regions, weights = [regions[row] for row in order], weights[order]
     figure = Figure(figsize=(min(1.6 + 0.7 * len(tokens), 14), 1.4 + 0.4 * len(regions)), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(weights, cmap="Greys", vmin=0, aspect="auto")

@@ -118,6 +118,18 @@ def test_an_encoder_that_does_not_fit_is_refused(
     assert type(open_network(trained)).__name__ == "DecodeTask"
 
 
+def test_regions_are_drawn_in_the_order_of_what_they_look_at() -> None:
+    weights = {"IT": (0.1, 0.2, 0.7), "V1": (0.8, 0.1, 0.1), "V4": (0.2, 0.6, 0.2)}
+    rows = [
+        {"region": region, "token": token, "weight": weight}
+        for region, own in weights.items()
+        for token, weight in zip(("stem", "middle", "last"), own, strict=True)
+    ]
+    axes = attention_figure(pd.DataFrame(rows), simulated=False).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["V1", "V4", "IT"]
+    np.testing.assert_allclose(axes.get_images()[0].get_array()[:, 0], [0.8, 0.2, 0.1])
+
+
 def test_many_tokens_are_drawn_as_maps() -> None:
     rows = [
         {"region": region, "token": f"image {token}", "weight": 1 / 49}
