@@ -67,7 +67,7 @@ def run(
     if size is not None:
         own = shipped_folder("size") / size / configs[0].name
         configs.append(own if own.is_file() else find_config(size, "size", what="--size"))
-        name += f"-{configs[1].stem if own != configs[1] else size}"
+        name += f"-{Path(size).stem}"
     plan = Benchmark(name, tuple(configs), setting, tuple(seeds or (0, 1, 2)), tuple(wanted), linear)
     folder = Path("outputs/benchmark") / prepared.name / name if output is None else output
     table = run_benchmark(plan, prepared, places, folder, progress=lambda text: console.print(f"Benchmark: {text}"))

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from neurodecode.core.prepared import PreparedStudy
 from neurodecode.encoders.linear.kept import KEY, kept_linear_suite
-from neurodecode.workflow.bank import TargetBank
-from neurodecode.workflow.items import fold_items
+from neurodecode.workflow.bank import FoldBank, TargetBank
+from neurodecode.workflow.items import Items, fold_items
 
 Vectors = Mapping[str, NDArray[np.float32]]
 
@@ -19,6 +19,32 @@ Vectors = Mapping[str, NDArray[np.float32]]
 def suite_folder(keep: Path, subject: str, fold: int) -> Path:
     """Give the folder of the linear models of one subject and fold, under the folder of a study's models."""
     return keep / f"fold{fold}" / "linear" / subject
+
+
+def bank_and_predictions(
+    bank: TargetBank,
+    items: Items,
+    subject: str,
+    fold: int,
+    decode: Callable[[int, str, NDArray[np.float32]], Vectors] | None,
+) -> tuple[FoldBank, Vectors | None]:
+    """Give the targets as a fold's models see them, and among them what the network predicts for its validation items.
+
+    Parameters
+    ----------
+    bank : TargetBank
+        Targets of all stimuli.
+    items : Items
+        The parts of the fold.
+    subject, fold
+        Whose, and which.
+    decode : callable, optional
+        The trained network; without it there are no predictions.
+    """
+    own = bank.fold(items.known)
+    if decode is None:
+        return own, None
+    return own, own.place(decode(fold, subject, items.validation.averaged().signals))
 
 
 def fit_ahead(
@@ -63,9 +89,7 @@ def fit_ahead(
             for prepared, subject, fold in missing:
                 items = fold_items(prepared, subject, fold=fold)
                 known = items.known
-                own, external = bank.fold(known), None
-                if decode is not None:
-                    external = own.place(decode(fold, subject, items.validation.averaged().signals))
+                own, external = bank_and_predictions(bank, items, subject, fold, decode)
                 job = pool.submit(_fit, prepared.folder, subject, fold, known, own.rows(known), external, seed, keep)
                 running[job] = f"{subject}, fold {fold + 1}"
             for finished in as_completed(running):

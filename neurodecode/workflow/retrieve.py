@@ -14,7 +14,7 @@ from neurodecode.encoders.linear.fitting import fit_linear_suite
 from neurodecode.encoders.linear.kept import kept_linear_suite
 from neurodecode.encoders.linear.suite import LinearSuite
 from neurodecode.encoders.linear.trials import TrialSet
-from neurodecode.workflow.ahead import fit_ahead, suite_folder
+from neurodecode.workflow.ahead import bank_and_predictions, fit_ahead, suite_folder
 from neurodecode.workflow.bank import FoldBank, TargetBank
 from neurodecode.workflow.ceilings import ceiling_scores, has_truth
 from neurodecode.workflow.decoding import Decode
@@ -130,9 +130,7 @@ def fit_fold(
     """
     items = fold_items(prepared, subject, fold=fold)
     known = items.known
-    own, external = bank.fold(known), None
-    if decode is not None:
-        external = own.place(decode(fold, subject, items.validation.averaged().signals))
+    own, external = bank_and_predictions(bank, items, subject, fold, decode)
     data = (items.train, items.validation, own.rows(known), known)
     if keep is None:
         suite = fit_linear_suite(*data, decoder=external, seed=seed)

@@ -70,9 +70,9 @@ def main() -> None:
     parser.add_argument("--known", type=int, default=1200)
     parser.add_argument("--gallery", type=int, default=200)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder, Peak() as writing:
-        targets = write_tokens(Path(folder) / "tokens", arguments.known + arguments.gallery)
-        writing.__exit__()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        with Peak() as writing:
+            targets = write_tokens(Path(folder) / "tokens", arguments.known + arguments.gallery)
         names = targets.stimuli
         begin = time.process_time()
         with Peak() as fitting:
